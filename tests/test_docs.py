@@ -67,6 +67,11 @@ def example_folder(tmp_path, monkeypatch, narrow, fresh_registries):
         file = tmp_path / "photos" / "ab"[k % 2] / f"{k:02}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(draw.integers(0, 256, (40, 36), dtype=np.uint8)).save(file)
+    for name, step in (("noisy", 2), ("clean", 1)):
+        (tmp_path / name).mkdir()
+        for k in range(40):
+            pixels = draw.integers(0, 256, (32, 32), dtype=np.uint8)
+            Image.fromarray(pixels[::step, ::step]).save(tmp_path / name / f"{k:02}.png")
     counted(tmp_path / "shards", shards=8, each=8, size=(40, 36))
     names = [f"{'ab'[k % 2]}/{k:02}.png,{k % 7}" for k in range(60)]
     (tmp_path / "labels.csv").write_text("\n".join(["file,Year", *names]))
@@ -78,7 +83,8 @@ def example_folder(tmp_path, monkeypatch, narrow, fresh_registries):
         monkeypatch.setattr(label_classifier, name, value)
     monkeypatch.setattr("latentia.metrics.disentanglement.TREES", 5)
     monkeypatch.setattr("latentia.latents.probes.LOGISTIC_STRENGTHS", (0.1,))
-    for prior in ("latent_prior", "speckle_ldm"):  # their reports draw hundreds of images
+    # their reports draw hundreds of images
+    for prior in ("latent_prior", "paired_diffusion", "speckle_ldm"):
         monkeypatch.setattr(
             f"latentia.recipes.{prior}.SamplingOptions", partial(SamplingOptions, steps=5)
         )

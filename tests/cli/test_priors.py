@@ -310,7 +310,7 @@ def test_mistakes(place, tmp_path, capsys):
     )
     assert error(capsys, "train", "speckle_ldm", "--autoencoder", vae, *new) == (
         f"{place / 'photos'} has no pattern beside its images; give a source of pairs, such as "
-        "speckle, or a folder of speckle/ and patterns/."
+        "pairs:INPUT:TARGET, speckle, or a folder of speckle/ and patterns/."
     )
     assert error(capsys, "sample", ldm, "--cond", "nothing.png") == (
         "There is no file nothing.png; --cond is a file, or the number of a test image."

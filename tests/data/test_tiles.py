@@ -8,6 +8,7 @@ from PIL.Image import Resampling
 from tiff_writer import write_tiff
 
 import latentia
+from latentia.api.training import resume_run
 from latentia.core.errors import Error
 from latentia.data import Images, Source, open_images
 from latentia.data.name_matching import strip_pages
@@ -16,6 +17,7 @@ from latentia.data.reading import Reading
 from latentia.data.splits import SPLIT_NAMES
 from latentia.data.tiles import format_tile_key, parse_tile_key
 from latentia.explorer.uploads import decode_upload
+from training.test_resume import RUNS, content
 
 RNG = np.random.default_rng(0)
 KINDS = {
@@ -225,3 +227,13 @@ def test_a_run_reads_new_images_in_the_same_tiles(tmp_path):
         decode_upload(new.read_bytes(), "new.png", images)
     scores = run.with_data(str(folder)).evaluate("elbo", split="all")
     assert scores["nelbo_nats"].n == 6 * 3 * 5
+
+
+def test_an_interrupted_run_of_tiles_goes_on_as_if_it_had_not_been(tmp_path, trained):
+    folder = save(tmp_path / "f", *RNG.integers(0, 256, (6, 32, 48), np.uint8))
+    small = {"data": str(folder), "latent": 2, "epochs": 3, "batch": 8}
+    options = latentia.Options(log_every=1, save_every=2, tiles="16:8")
+    whole, cut = (trained(name, "conv_vae", small, stop, options=options) for name, stop in RUNS)
+    assert content(cut) != content(whole)
+    list(resume_run(cut.path)[1])
+    assert content(cut) == content(whole)

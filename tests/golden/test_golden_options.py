@@ -50,7 +50,7 @@ NEW_COMMANDS = {
     "train photo_vae",
     "train mnist_hvae",
 }
-NEW_COMMANDS |= {"map", "train pixel_diffusion"}
+NEW_COMMANDS |= {"map", "train pixel_diffusion", "train paired_diffusion"}
 OPTIONS = json.loads((golden.HERE / "options.json").read_text())
 
 

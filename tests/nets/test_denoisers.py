@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from latentia.core.errors import Error
-from latentia.nets.conditioning import LabelCondition, PatternCondition
+from latentia.nets.conditioning import ImageCondition, LabelCondition
 from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser
 from latentia.nets.film import FiLM
 from latentia.nets.image_unet import ImageUNet
@@ -25,7 +25,7 @@ DENOISERS = {
 CONDITIONS = {
     "label": lambda: (LabelCondition(4, WIDTH), torch.arange(B) % 4, (torch.arange(B) + 1) % 4),
     "pattern": lambda: (
-        PatternCondition(PATTERN, WIDTH, (4, 8)),
+        ImageCondition(PATTERN, WIDTH, (4, 8)),
         torch.rand(B, *PATTERN),
         torch.rand(B, *PATTERN),
     ),
@@ -150,7 +150,7 @@ def test_empty_stands_where_a_condition_is_dropped_and_learns(kind):
 
 
 def test_a_pattern_moved_is_another_pattern():
-    encode = PatternCondition((1, 28, 28), WIDTH, (4, 8))
+    encode = ImageCondition((1, 28, 28), WIDTH, (4, 8))
     spot = torch.zeros(2, 1, 28, 28)
     spot[0, 0, 8:12, 8:12] = spot[1, 0, 16:20, 16:20] = 1
     here, there = encode(spot)
@@ -187,12 +187,10 @@ def test_widths_that_no_wave_pair_fills_and_vectors_that_cannot_be_halved():
 
 
 def test_a_pattern_of_another_shape_is_refused():
-    encode = PatternCondition((1, 28, 28), WIDTH, (4, 8))
+    encode = ImageCondition((1, 28, 28), WIDTH, (4, 8))
     with pytest.raises(Error) as error:
         encode(torch.rand(1, 1, 32, 28))
-    assert str(error.value) == (
-        "The patterns are 1x32x28; this network takes 1x28x28: resize them."
-    )
+    assert str(error.value) == ("The condition is 1x32x28; this network takes 1x28x28: resize it.")
 
 
 @pytest.mark.parametrize("make", [VectorUNet, MLPDenoiser])

@@ -22,12 +22,24 @@ SMALL = {"epochs": 1, "batch": 4, "latent": 3, "hidden": 8, "size": 32}
 OPTIONS = latentia.Options(validation=0.1, log_every=1)
 
 
+def write_pairs(tmp_path_factory):
+    """Write 20 images of 32x32 and their partners of 8x8."""
+    folder, draw = tmp_path_factory.mktemp("pairs"), np.random.default_rng(0)
+    for name, side in (("input", 8), ("target", 32)):
+        (folder / name).mkdir()
+        for k in range(20):
+            pixels = draw.integers(0, 256, (side, side), np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{k}.png")
+    return f"pairs:{folder / 'input'}:{folder / 'target'}"
+
+
 @pytest.fixture(scope="session")
 def parents(tmp_path_factory):
     """Runs whose latents other recipes learn: of an array, and of speckle with its patterns."""
     images = np.random.default_rng(0).integers(0, 256, (20, 32, 32), dtype=np.uint8)
     made = {}
-    for name, data in (("latent_prior", images), ("speckle_ldm", "speckle:20")):
+    pairs = ("speckle_ldm", "speckle:20"), ("paired_diffusion", write_pairs(tmp_path_factory))
+    for name, data in (("latent_prior", images), *pairs):
         run = tmp_path_factory.mktemp("parents") / name
         small = SMALL | {"latent": 8}
         del small["hidden"]
@@ -54,7 +66,8 @@ def knobs(parents):
 @pytest.mark.report
 @pytest.mark.parametrize("name", recipes.list_recipes())
 def test_four_steps_from_start_to_report(name, tmp_path, knobs, monkeypatch):
-    for prior in ("latent_prior", "speckle_ldm"):  # their reports draw hundreds of images
+    # their reports draw hundreds of images
+    for prior in ("latent_prior", "paired_diffusion", "speckle_ldm"):
         monkeypatch.setattr(
             f"latentia.recipes.{prior}.SamplingOptions", partial(SamplingOptions, steps=5)
         )

@@ -4,15 +4,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from latentia.api.run_clusters import RunClusters
 from latentia.core.errors import Error
+from latentia.core.label_kinds import encode_column
 from latentia.core.text import abbreviate_list
 from latentia.data import Images
+from latentia.data.label_columns import encode_cells
 from latentia.data.name_matching import NameMatcher
 from latentia.data.preprocess import read_whole
 from latentia.data.tiles import list_corners, parse_tile_key
-from latentia.latents.parsing import read_file
 from latentia.report.grids import check_output
 from latentia.report.rendered_images import RenderedImages
 from latentia.report.tile_map import render_map
@@ -60,42 +62,39 @@ class RunMaps(RunClusters):
         'map.png'
         """
         preprocessing = Images.from_metadata(self.metadata["images"]).preprocessing
-        tiling, file = preprocessing.tiling, self._find_file(image)
+        root = Path(str(self._data or self.metadata["images"]["source"]))
+        tiling = preprocessing.tiling
         if tiling is None:
             raise Error(f"{self.path} reads images whole; train one with --tiles 64 for a map.")
+        paths = (each.expanduser() for each in (Path(image), root / image))
+        file = next((path for path in paths if path.is_file()), None)
+        if file is None:
+            raise Error(f"There is no file {image}, nor one in {root}; give an image file.")
         if latents is None and column == "cluster":
             latents = self.encode(clusters="auto")
         elif latents is None:
             latents = self.with_data(file).encode()
-        if isinstance(latents, str | Path):
-            check_output(latents, ".parquet", ".csv", option="--latents")
-            latents = read_file(Path(latents).expanduser())
-        if column not in latents:
+        elif isinstance(latents, str | Path):
+            is_csv = check_output(latents, ".parquet", ".csv", option="--latents") == ".csv"
+            latents = (pd.read_csv if is_csv else pd.read_parquet)(latents)
+        encoded = encode_cells(latents[column]) if column in latents else None
+        if encoded is None:
             names = abbreviate_list([*map(str, latents)])
-            raise Error(f"The table has no column {column}; it has {names}.")
-        keys = [parse_tile_key(key) for key in latents["key"].astype(str)]
-        files = [key for key, corner in keys if corner]
-        target = NameMatcher(files).match([str(image)]).get(str(image))
-        rows = [row for row, (key, _) in enumerate(keys) if key == target]
-        corners = np.array([keys[row][1] for row in rows])
+            raise Error(f"The table has no column {column} of numbers or classes; it has {names}.")
+        values, classes = encode_column(column, *encoded)
         pixels = read_whole(file, preprocessing)
-        allowed = {*list_corners(pixels.shape[1:], tiling)}
-        if not rows or not {*map(tuple, corners.tolist())} <= allowed:
-            height, width = pixels.shape[1:]
-            listing = abbreviate_list([*dict.fromkeys(files)]) or "none"
+        keys = [parse_tile_key(key) for key in latents["key"].astype(str)]
+        targets = NameMatcher([key for key, corner in keys if corner]).match([str(image)])
+        rows = [row for row, (key, _) in enumerate(keys) if key in targets.values()]
+        corners = np.array([keys[row][1] for row in rows])
+        shape = pixels.shape[1:]
+        if not rows or not {keys[row][1] for row in rows} <= {*list_corners(shape, tiling)}:
+            listing = abbreviate_list([*dict.fromkeys(key for key, corner in keys if corner)])
             raise Error(
-                f"The table has no tiles of {image} ({height}x{width} pixels); it has"
-                f" those of {listing}. Give the image of one, or --latents, the table that latentia"
-                " encode wrote of it."
+                f"The table has no tiles of {image} ({shape[0]}x{shape[1]} pixels); it has those of"
+                f" {listing or 'none'}. Give the image of one, or --latents, the table that"
+                " latentia encode wrote of it."
             )
-        caption = f"{self.name}, {file.name}"
-        return render_map(caption, pixels, latents[column].iloc[rows], corners, tiling)
-
-    def _find_file(self, image: str | Path) -> Path:
-        """Return an image file, or the file of this path in the run's images."""
-        file = Path(image).expanduser()
-        root = Path(str(self._data or self.metadata["images"]["source"])).expanduser()
-        candidates = file, root / file, root if root.name == str(image) else file
-        if found := next((path for path in candidates if path.is_file()), None):
-            return found
-        raise Error(f"There is no file {image}, nor one in {root}; give an image file.")
+        values = np.where(values[rows] < 0, np.nan, values[rows]) if classes else values[rows]
+        caption = f"{self.name}, {file.name}: {column}"
+        return render_map(caption, pixels, (values, classes), corners, tiling)

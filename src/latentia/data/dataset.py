@@ -113,7 +113,7 @@ class Images:
         if not shapes.get(column):
             raise Error(
                 f"{self.source.name} has no {column} beside its images; give a source of pairs, "
-                "such as speckle, or a folder of speckle/ and patterns/."
+                "such as pairs:INPUT:TARGET, speckle, or a folder of speckle/ and patterns/."
             )
         return tuple(shapes[column])
 

@@ -65,7 +65,7 @@ class LabelCondition(Condition):
         return self.table(cond)  # (b, width)
 
 
-class PatternCondition(Condition):
+class ImageCondition(Condition):
     """Encoder of images in [0, 1]: 3x3 convolutions of stride 2 with residual blocks, then an MLP.
 
     The last map is flattened, not averaged, since the position of bright pixels matters.
@@ -86,7 +86,7 @@ class PatternCondition(Condition):
     def encode(self, cond: Float[Tensor, "b c h w"]) -> Float[Tensor, "b width"]:
         if tuple(cond.shape[1:]) != self.shape:
             actual, own = ("x".join(map(str, s)) for s in (cond.shape[1:], self.shape))
-            raise Error(f"The patterns are {actual}; this network takes {own}: resize them.")
+            raise Error(f"The condition is {actual}; this network takes {own}: resize it.")
         x = self.blocks(cond)  # (b, channels[-1], h / 2^n, w / 2^n), rounded up at each halving
         return self.layers(x.flatten(1))  # (b, width)
 

@@ -9,7 +9,7 @@ from latentia.data import open_images
 from latentia.diffusion.path import PATHS
 from latentia.diffusion.sampling_options import SamplingOptions
 from latentia.models.latent_diffusion import LatentDiffusion
-from latentia.nets.conditioning import PatternCondition
+from latentia.nets.conditioning import ImageCondition
 from latentia.nets.denoiser import MLPDenoiser
 from latentia.nets.unet import VectorUNet
 from latentia.training import Adam, Plan, recipe
@@ -47,7 +47,7 @@ def speckle_ldm(
     images = open_images(data)
     shape = images.get_column_shape("pattern")  # fails first if the images have no patterns
     net = (VectorUNet if denoiser == "unet" else MLPDenoiser)(autoencoder.latent_shape)
-    condition = PatternCondition(shape, net.width)
+    condition = ImageCondition(shape, net.width)
     options = SamplingOptions(guidance=guidance)
     model = LatentDiffusion(autoencoder, net, PATHS[path](), condition, "pattern", sampling=options)
     adam = Adam(lr, schedule=cosine(warmup=0.02))

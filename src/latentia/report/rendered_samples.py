@@ -1,13 +1,19 @@
 """Images drawn from a model, as commands and the explorer render them."""
 
+from functools import partial
 from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from latentia.core.contract import Model, get_decoder
 from latentia.core.memory import check_picture_memory
+from latentia.core.tensors import to_display_channels
 from latentia.latents.table import tabulate_latents
 from latentia.models.latent_diffusion import CLUSTER_COLUMN
 from latentia.nets.column_condition import decode_latents, get_condition, use_columns
-from latentia.report.grids import choose_columns
+from latentia.report.grids import choose_columns, encode_png, make_grid
 from latentia.report.latent_figures import shorten_key
 from latentia.report.rendered_images import (
     RenderedImages,
@@ -17,6 +23,23 @@ from latentia.report.rendered_images import (
 )
 from latentia.runs.folder import RunFolder
 from latentia.runs.sampling import format_labels, parse_condition, resolve_sampling
+
+
+def encode_draws(images: Tensor, cond: Tensor, caption: str) -> bytes:
+    """Encode a picture of a condition image, draws under it, and their mean and spread."""
+    n, _, *size = images.shape
+    cond_image = F.interpolate(to_display_channels(cond[:1].float().cpu()), size, mode="nearest")
+    tiles, labels = [cond_image, images.cpu()], ["condition", *(f"draw {k}" for k in range(n))]
+    if n > 1:
+        sd, mean = torch.std_mean(images.cpu(), 0, correction=1, keepdim=True)
+        tiles += [mean, sd / sd.max().clamp(min=1e-6)]
+        labels += ["mean", "sd"]
+        caption += f"; sd: standard deviation of the draws, white is {sd.max():.2g}"
+    n_channels = max(each.shape[1] for each in map(to_display_channels, tiles))
+    tiles = [to_display_channels(each).expand(-1, n_channels, -1, -1) for each in tiles]
+    grid = torch.cat(tiles)
+    picture = make_grid(grid, choose_columns(len(grid)), caption, labels_below=labels)
+    return encode_png(picture, caption)
 
 
 def render_samples(
@@ -55,6 +78,8 @@ def render_samples(
         suffix = f", of {kind if cond.isdecimal() else ''}{cond}"
     caption = f"{run.name}: samples{suffix}, seed {seed}, {prior}"
     grid = render_grid(images, choose_columns(n), caption, labels_below=captions)
+    if values is not None and values.ndim > 1:
+        grid.encoders[".png"] = partial(encode_draws, images, values, caption)
     if z is not None:
         table = tabulate_latents(z, [f"sample-{seed}-{k}" for k in range(n)], decoder)
         table = table.assign(condition=labels) if labels else table

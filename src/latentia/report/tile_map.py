@@ -3,13 +3,11 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from matplotlib import colormaps
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from latentia.core.label_kinds import encode_column
 from latentia.core.text import pluralize
 from latentia.data.reading import Tiling
 from latentia.data.tiles import list_corners
@@ -22,38 +20,30 @@ MAX_NAMED = 400  # tiles that show the name of their class
 
 
 def render_map(
-    caption: str, image: np.ndarray, column: pd.Series, corners: np.ndarray, tiling: Tiling
+    caption: str,
+    image: np.ndarray,
+    column: tuple[np.ndarray, list[str] | None],
+    corners: np.ndarray,
+    tiling: Tiling,
 ) -> RenderedImages:
-    """Show an image (c, h, w), and a column of its tiles (n,) over it; corners: (n, 2).
+    """Show an image (c, h, w), and a column of its tiles over it; corners: (n, 2).
 
-    The `images` of the result are the map (1, h, w), of every k-th pixel if the image is large.
+    column: numbers (n,), or codes and the names of classes; NaN where there is no value. The
+    `images` of the result are the map (1, h, w), of every k-th pixel if the image is large.
     """
-    values, classes = to_numbers(column)
+    values, classes = column
     step = -(-max(image.shape[1:]) // SHOWN_SIDE)
     pixels = spread_values(values, corners, image.shape[1:], tiling, step)
     n_empty = len(list_corners(image.shape[1:], tiling)) - len(corners)
-    count = pluralize(len(corners), "tile")
-    caption += f": {column.name} of {count} of {tiling.size}x{tiling.size} pixels"
-    caption += f"; {n_empty} empty ones are blank" if n_empty else ""
-    shown = image[:, ::step, ::step].transpose(1, 2, 0)
-    figure = draw_map(caption, shown, pixels, str(column.name), classes)
+    count, side = pluralize(len(corners), "tile"), tiling.size
+    caption += f" of {count} of {side}x{side} pixels"
+    caption += f"; blank: {pluralize(n_empty, 'empty tile')}" if n_empty else ""
+    figure = draw_map(caption, image[:, ::step, ::step].transpose(1, 2, 0), pixels, classes)
     if classes and len(corners) <= MAX_NAMED:  # the colour is not the only difference
         style: Any = {"size": 5, "ha": "center", "va": "center"}
-        for (y, x), value in zip((corners + tiling.size / 2) / step, values, strict=True):
-            name = "" if np.isnan(value) else classes[int(value)][:8]
-            figure.axes[1].text(x, y, name, **style)
+        for (y, x), value in zip((corners + side / 2) / step, values, strict=True):
+            figure.axes[1].text(x, y, "" if np.isnan(value) else classes[int(value)][:8], **style)
     return RenderedImages(torch.from_numpy(pixels)[None], make_encoders(figure), caption)
-
-
-def to_numbers(column: pd.Series) -> tuple[np.ndarray, list[str] | None]:
-    """Return numbers and None, or codes and the names of classes; NaN where there is no value."""
-    numbers: Any = pd.to_numeric(column, errors="coerce")
-    names = None
-    if (numbers.isna() & column.notna() & (column != "")).any():  # text
-        codes, levels = pd.factorize(column.where(column != ""), sort=True)
-        numbers, names = pd.Series(codes), [*map(str, levels)]
-    values, classes = encode_column(str(column.name), numbers.to_numpy(), names)
-    return (np.where(values < 0, np.nan, values) if classes else values), classes
 
 
 def spread_values(
@@ -74,7 +64,7 @@ def spread_values(
 
 
 def draw_map(
-    caption: str, image: np.ndarray, pixels: np.ndarray, name: str, classes: list[str] | None
+    caption: str, image: np.ndarray, pixels: np.ndarray, classes: list[str] | None
 ) -> Figure:
     """Draw an image (h, w, c), and beside it a map (h, w) over it, with a scale of colours."""
     height = 4.6 * min(1.5, image.shape[0] / image.shape[1]) + 0.6
@@ -84,13 +74,12 @@ def draw_map(
         options: Any = {"vmin": -0.5, "vmax": len(classes) - 0.5}
     with make_panels(2, 4.6, height) as (figure, axes):
         grey = image.mean(2)
-        for axis, shown in zip(axes, (image if image.shape[2] == 3 else grey, grey), strict=True):
-            axis.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        for axis, base in zip(axes, (image if image.shape[2] == 3 else grey, grey), strict=True):
+            axis.imshow(base, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             axis.axis("off")
         options |= {"alpha": 0.5, "interpolation": "nearest"}
         mappable = axes[1].imshow(pixels, cmap=palette, **options)
         bar = figure.colorbar(mappable, ax=axes[1], shrink=0.9, aspect=30, pad=0.01)
-        bar.set_label(name)
         if classes:
             bar.set_ticks(range(len(classes)), labels=classes)
         figure.suptitle(caption, **CAPTION_STYLE)

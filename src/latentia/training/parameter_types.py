@@ -10,8 +10,8 @@ from latentia.data.sources.registry import DATA_SOURCES
 from latentia.losses.registry import LIKELIHOODS
 
 DATA = Doc(
-    "images to train on: NAMES, a folder, .parquet, .npy or .npz file; with --stream also .tar "
-    "files and URLs"
+    "images to train on: NAMES, a folder, two of pairs:INPUT:TARGET, or a .parquet, .npy or .npz "
+    "file; with --stream also .tar files and URLs"
 )
 Data = Annotated[Any, Metavar("DATA"), DATA_SOURCES, DATA]
 LIKELIHOOD = Doc(

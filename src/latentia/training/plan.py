@@ -148,9 +148,9 @@ class Options:
         meaning of the pages of one TIFF file: each is an image, each is a channel of one image, or
         only the first is read (default images)
     tiles : SIZE[:STRIDE]
-        cut every image into square tiles of SIZE pixels, one every STRIDE (default: SIZE), each an
-        image with the key FILE#Y,X; those of one file stay in one split, and empty ones, whose
-        pixels are all equal, are left out
+        cut every image into square tiles of SIZE pixels, one every STRIDE, or else beside each
+        other; each is an image with the key FILE#Y,X, those of one file stay in one split, and
+        empty ones, whose pixels are all equal, are left out
     label_folder : N
         folder whose names are the labels, counted from the root of the data: 1 for the first, 2 for
         the folders in it; the default is the first that is no split

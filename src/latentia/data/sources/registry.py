@@ -20,15 +20,21 @@ from latentia.data.reading import DEFAULT_READING, Reading
 from latentia.data.sources import arrays
 from latentia.data.sources.array_files import ArrayFileReader
 from latentia.data.sources.folder import FolderReader
-from latentia.data.sources.pairs import PairReader, is_pair_folder
+from latentia.data.sources.pairs import (
+    PAIRS,
+    is_pair_folder,
+    make_pair_absolute,
+    open_pairs,
+    open_speckle_pairs,
+)
 from latentia.data.sources.sequence import ALLOWED_ITEMS, SequenceReader, is_sequence
 from latentia.data.sources.shards import ShardReader
 from latentia.data.sources.synthetic import SYNTHETIC_MODULES, SyntheticReader
 from latentia.data.sources.table import KNOWN_DATASETS, TableReader, is_table, parse_hub_name
 
 ACCEPTED_PATHS = (
-    "a folder of images, a folder of speckle/ and patterns/, a folder with parquet in the hub's"
-    " layout or from save_to_disk, or a .parquet, .npy or .npz file"
+    "a folder of images, two of pairs:INPUT:TARGET, a folder of speckle/ and patterns/, a folder"
+    " with parquet in the hub's layout or from save_to_disk, or a .parquet, .npy or .npz file"
 )
 
 
@@ -152,6 +158,8 @@ class Source:
             array = arrays.to_numpy(self.data)
             return f"array of {arrays.format_shape(array)} {array.dtype}"
         text = str(self.data)
+        if text.startswith(PAIRS):
+            return make_pair_absolute(text)
         source = find_source(text)
         if (source and not source.suffix) or (self.reading.stream and "://" in text):
             return text
@@ -182,6 +190,8 @@ class Source:
             return ShardReader(text, self.name)
         if source:
             return make_object_reader(source.open_images(text), text)
+        if text.startswith(PAIRS):
+            return open_pairs(text, self.reading)
         path = Path(text).expanduser()
         if text and path.is_dir():  # no text, of a variable that is not set, is no folder
             return make_folder_reader(path, f"{text.rstrip('/')}/", self.reading)
@@ -219,7 +229,7 @@ def make_folder_reader(path: Path, source_name: str, reading: Reading) -> Reader
     if any(map(is_table, entries)) and not any(map(looks_like_image, entries)):
         return TableReader(source_name, path)
     if is_pair_folder(entries):
-        return PairReader(source_name, entries, reading, notes)
+        return open_speckle_pairs(source_name, entries, reading, notes)
     return FolderReader(source_name, entries, reading, notes)
 
 
