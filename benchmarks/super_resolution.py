@@ -49,7 +49,8 @@ def enlarge(images: Tensor) -> Tensor:
 def measure(run_folder: str, n: int, n_draws: int) -> None:
     run = RunFolder.open(run_folder)
     model, images = run.model(), run.images()
-    batch, classifier = images.split("test").get_batch(slice(0, n)), get_label_classifier(images)
+    test, classifier = images.split("test").subsample(n), get_label_classifier(images)
+    batch = test.get_batch(slice(None))
     cond, truth, labels = batch.columns["input"], batch.image, batch.columns["label"]
     draws = torch.stack([model.sample(len(cond), seed=k, cond=cond) for k in range(n_draws)])
     kinds = {
