@@ -48,8 +48,9 @@ MIN_CLASSES, IMAGES_PER_CLASS = 2, 20
 # and the seconds of what follows the epochs, say how long it takes.
 MAX_PRIOR_SHARE, MAX_PRIOR_EPOCHS, PRIOR_SPEED, LAST_SECONDS = 0.35, 150, 6000, 40
 
-# Times of a report, kept for the table of all images and the last report.
-END_SHARE = 1.5
+# Times of a report, kept for the table of all images and the last report, and for the table and map
+# before the first step. Without the second, photographs on a slow processor left the prior 1 epoch.
+END_SHARE, BEGIN_SHARE = 1.5, 1.5
 
 MIRROR_IMAGES = 2000  # images, at most, that decide whether training also shows mirror images
 
@@ -156,6 +157,14 @@ def choose_prior_parameters(facts: ImageFacts) -> dict[str, Any]:
 def count_prior_seconds(n_train: int) -> float:
     """Return the seconds that the prior and what follows need, at most."""
     return MAX_PRIOR_EPOCHS * n_train / PRIOR_SPEED + LAST_SECONDS
+
+
+def count_seconds_of_reports(report: float) -> float:
+    """Return the seconds of tables and reports that neither training has in its plan.
+
+    report: of the first training. A slow processor needs more than LAST_SECONDS after the epochs.
+    """
+    return BEGIN_SHARE * report + max(0.0, (1 + END_SHARE) * report - LAST_SECONDS)
 
 
 def describe_count(count: int) -> str:
