@@ -63,6 +63,7 @@ def test_mistakes(array_file, tmp_path, capsys):
     gan = ["mnist_gan", "--data", array_file]
     for words, message in (
         ([*gan, "--augment", "flip,turn"], "--augment names 'turn'; it is one or several of flip"),
+        ([*gan, "--augment", "flip,flip"], "--augment names flip more than once; name each tr"),
         (
             [*gan, "--augment", "flip", "--augment-probability", "0.9"],
             "--augment-probability is 0.9; an adversary needs at most 0.8, or samples show the",

@@ -38,7 +38,8 @@ def preprocess_images(images: Any, preprocessing: Preprocessing) -> Float[Tensor
             failures.append(f"{image} ({error})")
     if failures:
         count = pluralize(len(failures), "image")
-        raise Error(f"{count} cannot be read: {abbreviate_list(failures)}; repair or omit them.")
+        them = "it" if len(failures) == 1 else "them"
+        raise Error(f"{count} cannot be read: {abbreviate_list(failures)}; repair or omit {them}.")
     if not pixels:
         raise Error("no images were given; give at least one path, Pillow image or array.")
     return torch.from_numpy(np.stack(pixels))

@@ -17,7 +17,7 @@ from torch import Tensor
 from latentia.core.tensors import ImageTensor
 from latentia.data.reader import Size
 from latentia.latents.agreement import compute_participation_ratio
-from latentia.models.joint_pca import find_axes
+from latentia.models.joint_pca import check_differences, find_axes
 
 FIRST_RECIPE, PRIOR_RECIPE = "photo_vae", "latent_prior"
 
@@ -129,6 +129,7 @@ def choose_features(
     Otherwise the name is "none". The second value is a sentence with the two figures.
     """
     rows = [each.flatten(1).double() for each in (pixels, features)]
+    check_differences(rows[0])
     grams = [(each - each.mean(0)) @ (each - each.mean(0)).T for each in rows]
     n_pixel, n_feature = (compute_participation_ratio(gram.numpy()) for gram in grams)
     chosen = name if n_feature >= MIN_FEATURE_RATIO * n_pixel else "none"

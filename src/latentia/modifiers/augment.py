@@ -39,6 +39,8 @@ def augment(
     if unknown := [name for name in names if name not in TRANSFORMATIONS]:
         choices = ", ".join(TRANSFORMATIONS)
         raise Error(f"--augment names '{unknown[0]}'; it is one or several of {choices}.")
+    if double := [name for name in names if names.count(name) > 1]:
+        raise Error(f"--augment names {double[0]} more than once; name each transformation once.")
     height, width = plan.images.shape[1:]
     if "rotate90" in names and height != width:
         raise Error(
