@@ -163,12 +163,13 @@ def test_wrong_words_name_what_is_allowed(tmp_path):
     ways = write(tmp_path, masks, pixels=pixels)
     with pytest.raises(Error, match="--stream reads no --missing pixels"):
         Reading(missing="nan", stream=True)
-    with pytest.raises(Error, match=r"--missing .*nam is no folder; give alpha, nan, or a folder"):
+    with pytest.raises(Error, match=r"--missing .*nam has no mask for 3 of 3 .*, or alpha, or nan"):
         read(ways["nan"][0], missing="nam")
-    with pytest.raises(Error, match=r"--missing .*masks is for image files.*give --missing nan"):
+    text = r"--missing .*masks has no mask for 1 of 1 image \(the array\); give .*, or nan"
+    with pytest.raises(Error, match=text):
         read(ways["array"][0], missing=ways["masks"][1])
     (tmp_path / "masks/a/1.tif").unlink()
-    text = r"--missing .*masks has no mask for 1 of 3 images \(a/1.png\); give each a mask"
+    text = r"--missing .*masks has no mask for 1 of 3 images \(a/1.png\); give a folder with"
     with pytest.raises(Error, match=text):
         read(ways["masks"][0], missing=ways["masks"][1])
     with pytest.raises(Error, match=r"NaN or infinity in .*--missing nan if NaN stands"):

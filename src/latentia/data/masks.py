@@ -40,8 +40,7 @@ class MaskFolder:
     """
 
     def __init__(self, path: str | None):
-        self.path, self.exists = path, path is not None and Path(path).is_dir()
-        files = list_files(Path(path or "")) if self.exists else []
+        self.path, files = path, list_files(Path(path)) if path and Path(path).is_dir() else []
         self.entries = {drop_suffix(f.key): f for f in files if looks_like_image(f)}
 
     def find(self, name: str) -> Path | None:
@@ -54,17 +53,13 @@ class MaskFolder:
         return "".join(f"\n{f.key}\0{f.size}\0{f.mtime_ns}" for f in self.entries.values())
 
     def require(self, names: Sequence[str]) -> None:
-        """Raises: Error if there is no folder, or an image has no mask."""
-        if self.path and not self.exists:
-            raise Error(
-                f"--missing {self.path} is no folder; give alpha, nan, or a folder of masks."
-            )
+        """Raises: Error if an image has no mask; an array has no name by which to find one."""
         lacking = [name for name in names if not self.find(name)] if self.path else []
         if lacking:
             raise Error(
                 f"--missing {self.path} has no mask for {len(lacking)} of "
-                f"{pluralize(len(names), 'image')} ({abbreviate_list(lacking)}); give each a mask "
-                "of its name, white where pixels are observed."
+                f"{pluralize(len(names), 'image')} ({abbreviate_list(lacking)}); give a folder "
+                "with a mask of each name, white where pixels are observed, or alpha, or nan."
             )
 
     def add_to(self, preprocessing: Preprocessing, name: str, header: ImageHeader) -> Preprocessing:
@@ -74,12 +69,3 @@ class MaskFolder:
         options = Preprocessing(header.height, header.width, 1, None, 0.0)
         mask = next(read_images(file, options, file.suffix.lower()))[0].astype(np.float32)
         return replace(preprocessing, observed=find_observed(mask))
-
-
-def refuse_masks(preprocessing: Preprocessing, source_name: str) -> None:
-    """Raises: Error if masks are to be found by the names of files, which an array has not."""
-    if preprocessing.mask_folder:
-        raise Error(
-            f"--missing {preprocessing.mask_folder} is for image files, and {source_name} is none; "
-            "write NaN for missing pixels, and give --missing nan."
-        )

@@ -20,7 +20,7 @@ from latentia.data.decode import (
     scale_pixels,
 )
 from latentia.data.levels import Depth, format_value, make_range_error
-from latentia.data.masks import refuse_masks
+from latentia.data.masks import MaskFolder
 from latentia.data.reader import LabelColumns, LoadOptions, SourceInfo
 
 CHANNEL_COUNTS = (1, 3, 4)  # sizes of a last dimension that are taken for channels
@@ -61,7 +61,7 @@ class ArrayReader:
         )
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
-        refuse_masks(preprocessing, self.source_name)
+        MaskFolder(preprocessing.mask_folder).require([self.source_name])
         row, everything = 0, self.images_by_split.values()
         size = min(CHUNK_SIZE, CHUNK_VALUES // math.prod(out.shape[1:]) + 1)
         for images in everything:
