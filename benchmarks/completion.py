@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--halves", nargs="+", default=[*HALVES], choices=HALVES)
     parser.add_argument("-n", type=int, default=2_000)
-    parser.add_argument("--steps", type=int, nargs="+", default=[50])
+    parser.add_argument("--steps", type=int, nargs="+", default=[20])
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     torch.set_num_threads(1)

@@ -83,7 +83,7 @@ class RunCompletions(RunProjections):
         images, mask, samples
             as in `complete`
         steps : int, optional
-            rounds of a VAE, by default 50; or steps of a diffusion of pixels from noise to image,
+            rounds of a VAE, by default 20; or steps of a diffusion of pixels from noise to image,
             by default those of its recipe
         seed : int
             seed of the random numbers

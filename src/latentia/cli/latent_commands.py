@@ -233,7 +233,7 @@ def complete(
     samples : N
         number of completions of each image, at least 1
     steps : N
-        rounds of a VAE between latents and hidden pixels, at least 1 (default 50); or steps of a
+        rounds of a VAE between latents and hidden pixels, at least 1 (default 20); or steps of a
         diffusion from noise to image, by default those of its recipe
     """
 

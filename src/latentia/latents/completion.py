@@ -22,7 +22,7 @@ from latentia.models.latent_diffusion import LatentDiffusion
 from latentia.models.vae import VAE
 from latentia.nets.column_condition import use_rows
 
-ROUNDS = 50  # by default
+ROUNDS = 20  # by default
 DrawNoise = Callable[[str, Sequence[int]], Tensor]  # for a purpose, in the shape of a row
 Observed = Bool[Tensor, "b c h w"]
 
