@@ -20,6 +20,7 @@ ADDED = {
             "--balance",
             "--minutes",
             "--aspect",
+            "--missing",
             "--cond",
             "--augment",
             "--augment-probability",
@@ -41,7 +42,7 @@ LIKELIHOODS = ["auto", "bernoulli", "discretized", "gaussian"]
 # options whose default or choices were changed on purpose, as they are now
 CHANGED = {"train conv_vae": {"--likelihood": {"default": "auto", "choices": LIKELIHOODS}}}
 NEW_COMMANDS = {"compare", "outliers", "fit", "project", "train photo_vae", "train mnist_hvae"}
-NEW_COMMANDS.add("train pixel_diffusion")
+NEW_COMMANDS |= {"train pixel_diffusion", "complete"}
 OPTIONS = json.loads((golden.HERE / "options.json").read_text())
 
 

@@ -72,7 +72,10 @@ def test_mistakes(array_file, tmp_path, capsys):
             ["conv_vae", "--data", tmp_path / "wide.npy", "--augment", "rotate90"],
             "--augment rotate90 needs square images, and these are 8x12; leave it out, or give",
         ),
-        ([*speckle, "--augment", "flip"], "--augment would not transform the patterns of these im"),
+        (
+            [*speckle, "--augment", "flip"],
+            "--augment would not transform the patterns or masks of these im",
+        ),
         (
             [*gan, "--augment-probability", "0.5"],
             "--augment-probability does nothing without --aug",

@@ -204,6 +204,40 @@ def project(
     """
 
 
+def complete(
+    run: options.RunName,
+    images: Positional[tuple[str, ...]],
+    mask: str | None = None,
+    samples: int = 8,
+    out: options.Picture = "completed.png",
+    *,
+    steps: int | None = None,
+    seed: options.Seed = 0,
+    split: options.RowSplit = None,
+    data: options.Data = None,
+    cond: options.Target = None,
+    beta: options.Beta = None,
+) -> None:
+    """Draw the hidden pixels of images, several times each, by a VAE or a diffusion of pixels.
+
+    Each row of the picture has an image without its hidden pixels, then its completions, which
+    differ where the other pixels do not determine them.
+
+    Parameters
+    ----------
+    images : IMAGE ...
+        image files, keys in the table that latentia encode writes, or row numbers (from 0)
+    mask : FILE
+        picture of the mask of all images: white where pixels are observed, black where they are to
+        be drawn; by default the missing pixels of each image, for a run of --missing
+    samples : N
+        number of completions of each image, at least 1
+    steps : N
+        rounds of a VAE between latents and hidden pixels, at least 1 (default 20); or steps of a
+        diffusion from noise to image, by default those of its recipe
+    """
+
+
 def attribute(
     run: options.RunName,
     image: options.Image,
@@ -250,5 +284,6 @@ def compare(
 
 
 LATENT_COMMANDS = (
-    *(relate, traverse, interpolate, nearest, outliers, decode, project, attribute, compare),
+    *(relate, traverse, interpolate, nearest, outliers, decode, project, complete),
+    *(attribute, compare),
 )

@@ -1,6 +1,7 @@
 """Preprocessing of new images, the same as that of the images a run was trained on."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from latentia.core.errors import Error
 from latentia.core.missing import MASK_COLUMN
 from latentia.core.text import abbreviate_list, pluralize
 from latentia.data import decode
-from latentia.data.aspect import split_mask
 from latentia.data.decode import DecodeError, Preprocessing
+from latentia.data.masks import MaskFolder, find_observed, split_mask
 from latentia.data.pages import catch_decode_errors, is_pillow_image
 from latentia.data.sources import arrays
 
@@ -47,11 +48,23 @@ def preprocess_images(images: Any, preprocessing: Preprocessing) -> Float[Tensor
 
 def read_batch(images: Any, preprocessing: Preprocessing) -> Batch:
     """Read images as `preprocess_images`, with the mask of their pixels if some may be missing."""
-    pixels, columns = preprocess_images(images, preprocessing), {}
+    return make_batch(preprocess_images(images, preprocessing), preprocessing)
+
+
+def make_batch(pixels: Float[Tensor, "n c h w"], preprocessing: Preprocessing) -> Batch:
+    """Replace NaN, which stands for missing pixels, in place; the mask becomes a column."""
+    columns = {}
     if preprocessing.marks_missing:
         mask = split_mask(pixels.numpy(), preprocessing.background)
         columns[MASK_COLUMN] = torch.from_numpy(mask) / 255
     return Batch(pixels, columns)
+
+
+def read_mask(mask: Any, preprocessing: Preprocessing) -> Float[Tensor, "1 1 h w"]:
+    """Read a mask at the size of the images: 1 where pixels are observed, else 0."""
+    options = replace(preprocessing, channels=1, white=None, black=None, background=0.0)
+    values = preprocess_images(mask, replace(options, missing=None))[:1].nan_to_num()
+    return find_observed(values).float()
 
 
 def read_first_page(file: str, preprocessing: Preprocessing) -> Batch:
@@ -72,7 +85,12 @@ def preprocess_image(
             yield decode.decode_pixels(image, preprocessing)
     else:
         path = Path(image).expanduser()
-        yield from decode.read_images(path, preprocessing, path.suffix.lower())
+        suffix = path.suffix.lower()
+        masks = MaskFolder(preprocessing.mask_folder)
+        if masks.find(str(path)):
+            header = decode.read_headers(path, suffix, preprocessing)[0]
+            preprocessing = masks.add_to(preprocessing, str(path), header)
+        yield from decode.read_images(path, preprocessing, suffix)
 
 
 def split_array(array: Any) -> list[Any]:

@@ -183,8 +183,9 @@ class RunSession:
         """
         if source.file is not None:
             images = Images.from_metadata(self.run.metadata["images"])
-            image = decode_upload(source.file, source.name, images)
-            return InputImage(sanitize_file_name(source.name), image, [])
+            batch = decode_upload(source.file, source.name, images)
+            name = sanitize_file_name(source.name)
+            return InputImage(name, batch.image, [], columns=batch.columns)
         split, data = self.data_split, self.data
         if owner is not self and data is None and not self.has_same_images(owner):
             data = owner.run.metadata["images"]["source"]

@@ -48,7 +48,7 @@ def augment(
             " or give a square --size."
         )
     if any(plan.images.to_metadata()["columns"].values()):
-        raise Error("--augment would not transform the patterns of these images; leave it out.")
+        raise Error("--augment would not transform the patterns or masks of these images; omit it.")
     if isinstance(model, LatentDiffusion) and model.is_latent:
         raise Error("--augment transforms images, and this recipe trains on latents; leave it out.")
     augmentation = Augmentation(names, augment_probability)

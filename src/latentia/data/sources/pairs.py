@@ -72,6 +72,7 @@ class PairReader:
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         channels, height, width = self.pattern_pixels.shape[1:]
         own_size = replace(preprocessing, height=height, width=width, channels=channels)
+        own_size = replace(own_size, missing=None)  # all of a pattern is known
         pixels = np.empty_like(self.pattern_pixels)
         self.patterns.read_into(pixels, own_size)
         self.pattern_pixels[:] = pixels[self.pattern_rows]
