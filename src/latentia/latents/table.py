@@ -79,7 +79,7 @@ def write_table(
     The suffix is .parquet, .csv, .npz or .h5ad, or .tsv for the files of TensorBoard's projector.
 
     Columns: key, split, mu_* and sd_* of the posterior (mu_channel_row_column for a latent map;
-    no sd_* if the posterior defines none), rate (KL to N(0, I)) and distortion (-log p(image |
+    no sd_* if the posterior defines none), rate (KL to the prior) and distortion (-log p(image |
     posterior mean), so below that of `latentia evaluate`, which draws z), both in nats, mse (per
     pixel, of the decoded posterior mean), float32, encoder (of which the latents are), and the
     labels. A label with class names is
