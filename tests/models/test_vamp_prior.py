@@ -1,7 +1,11 @@
 """Laws of the VampPrior: against mixtures, closed forms and a linear Gaussian model."""
 
 import math
+import re
+import subprocess
+import sys
 
+import onnxruntime
 import pytest
 import torch
 from torch import nn
@@ -15,6 +19,7 @@ from latentia.core.posterior import draw_latents, log_ratio
 from latentia.core.prior import Prior, transform_rows
 from latentia.core.schedules import constant
 from latentia.data.splits import Split
+from latentia.export.onnx import export_run
 from latentia.losses.likelihoods import Bernoulli, Gaussian
 from latentia.metrics.elbo import elbo
 from latentia.metrics.nll import nll
@@ -22,6 +27,7 @@ from latentia.models.iwae import IWAE
 from latentia.models.vae import VAE
 from latentia.models.vamp_prior import VampPrior
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
+from latentia.runs.folder import RunFolder
 
 SHAPE, D, K = (1, 2, 3), 2, 4
 F64 = torch.float64
@@ -253,3 +259,24 @@ def test_a_run_samples_projects_and_names_its_prior(array_file, tmp_path):
     )  # fmt: skip
     assert normal.model.prior is None
     assert normal.model.beta(0.5) == constant(1.0)(0.5)
+
+
+def test_an_export_draws_from_the_prior_where_there_is_no_torch(array_file, tmp_path):
+    run = latentia.train(
+        "mnist_mlp_vae", data=array_file, run=tmp_path / "r", hidden=8, **KNOBS,
+        modifiers={"prior": {"prior": "vamp", "pseudo_inputs": 7}},
+    )  # fmt: skip
+    files = export_run(RunFolder.open(run.path), tmp_path / "onnx")
+    assert [file.path.stem for file in files] == ["prior", "encoder", "decoder"]
+    eps, level = torch.randn(9, 3), torch.linspace(0, 0.99, 9)
+    session = onnxruntime.InferenceSession(str(files[0].path))
+    (z,) = session.run(None, {"noise": eps.numpy(), "level": level.numpy()})
+    torch.testing.assert_close(torch.from_numpy(z), run.model.prior.transform(eps, level))
+    text = (tmp_path / "onnx" / "README.md").read_text()
+    (program,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    (tmp_path / "onnx" / "program.py").write_text(program + "\nprint(samples.shape)")
+    alone = "import sys; sys.modules['torch'] = None; exec(open('program.py').read())"
+    done = subprocess.run(
+        [sys.executable, "-c", alone], cwd=tmp_path / "onnx", capture_output=True, check=True
+    )
+    assert done.stdout.decode().strip() == "(5, 1, 28, 28)"

@@ -2,7 +2,7 @@
 
 import math
 from functools import cached_property
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -95,10 +95,11 @@ class VampPrior(nn.Module):
     """
 
     caption = "VampPrior"
+    encoder: Any  # not registered here: the VAE trains it
 
     def __init__(self, encoder: nn.Module, images: ImageTensor):
         super().__init__()
-        self.__dict__["encoder"] = encoder  # registered by the VAE
+        self.__dict__["encoder"] = encoder
         self.pseudo_inputs = nn.Parameter(images.clone())
 
     def forward(self, heads: Tensor) -> VampPosterior:

@@ -88,6 +88,7 @@ def replace_rate(plan: Plan, option: str, divergence: Divergence) -> Plan:
     if current is None:
         raise Error(f"{option} needs a model with a posterior; leave it out of this recipe.")
     refuse_iwae(model, f"{option} replaces the rate (KL)")
+    refuse_prior(model, option)
     if current is not kl:
         raise Error(f"{option} and another option both replace the rate (KL): leave one out.")
     model.divergence = divergence  # pyright: ignore
@@ -98,6 +99,15 @@ def refuse_iwae(model: Model, purpose: str) -> None:
     """Raises: Error if the model's loss is an importance-weighted bound of several samples."""
     if isinstance(model, IWAE) and model.k > 1:
         raise Error(f"{purpose}, which a bound of {model.k} samples lacks; leave one of them out.")
+
+
+def refuse_prior(model: Model, option: str) -> None:
+    """Raises: Error if the prior of the model's latents is not N(0, I)."""
+    if getattr(model, "prior", None) is not None:
+        raise Error(
+            f"{option} needs the prior N(0, I), and that of this recipe is another; leave out "
+            f"{option}, or --quantizer."
+        )
 
 
 def refuse_levels(model: Model, option: str) -> None:

@@ -20,7 +20,7 @@ from latentia.training.plan import Plan
 def prior(
     plan: Plan,
     prior: Literal["normal", "vamp"] = "vamp",
-    pseudo_inputs: Annotated[int, Ge(1)] = 500,
+    pseudo_inputs: Annotated[int, Ge(1)] = 200,
 ) -> Plan:
     """Learn the prior with the VAE (Tomczak & Welling 2018, arXiv 1705.07120).
 
