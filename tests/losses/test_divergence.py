@@ -246,7 +246,7 @@ def exact_mmd(mean, sd, d):
     return total / len(KERNEL_SCALES)
 
 
-def batches_of_mmd(mean, sd, d, b, n=4000):
+def batches_of_mmd(mean, sd, d, b, n=1000):
     draw = torch.Generator().manual_seed(0)
     z = mean + sd * torch.randn(n, b, d, generator=draw, dtype=torch.float64)
     return torch.stack([squared_mmd(each).mean() for each in z])

@@ -199,9 +199,8 @@ class VAEGAN(VAE):
 
     def decode_prior(self, z: Latents, context: StepContext) -> Tensor:
         """Decode as many prior latents as `z` has rows, to raw outputs."""
-        eps = noise(context, "prior", self.latent_shape, z)
-        if self.prior is not None:
-            eps = self.prior.transform(eps, uniform(context, "component", z))
+        prior, eps = self.prior, noise(context, "prior", self.latent_shape, z)
+        eps = prior.transform(eps, uniform(context, "component", z)) if prior else eps
         with evaluation_mode(self.decoder):
             return self.decoder(eps)
 
