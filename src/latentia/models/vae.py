@@ -13,7 +13,7 @@ from latentia.core.missing import average_pixels, get_mask, keep_missing
 from latentia.core.posterior import Posterior, at_draw, draw_latents
 from latentia.core.prior import Prior, transform_rows
 from latentia.core.schedules import Schedule, constant
-from latentia.core.seeding import noise, sample_normal_rows
+from latentia.core.seeding import noise, sample_normal_rows, uniform
 from latentia.core.tensors import (
     CHUNK_ROWS,
     ImageTensor,
@@ -251,6 +251,13 @@ class VAE(ConditionalModel):
         """Return the latents that `sample` decodes."""
         z = temperature * sample_normal_rows(n, self.latent_shape, seed=seed, purpose="prior")
         return transform_rows(self.prior, z.to(next(self.parameters())), seed)
+
+    def draw_step_prior(self, like: Latents, context: StepContext) -> Latents:
+        """Draw as many latents of the prior as `like` has rows, for a step of the training."""
+        eps = noise(context, "prior", self.latent_shape, like)
+        if self.prior is None:
+            return eps
+        return self.prior.transform(eps, uniform(context, "component", like))
 
     @with_columns
     def score(self, batch: Batch, context: StepContext) -> dict[str, PerImage]:

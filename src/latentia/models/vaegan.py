@@ -13,7 +13,7 @@ from latentia.core.gaussian import DiagonalGaussian
 from latentia.core.modes import evaluation_mode
 from latentia.core.posterior import Posterior
 from latentia.core.schedules import Schedule
-from latentia.core.seeding import noise, uniform
+from latentia.core.seeding import noise
 from latentia.core.tensors import ImageTensor, Latents, PerImage, to_float64
 from latentia.losses.adversarial import (
     NonSaturating,
@@ -199,10 +199,8 @@ class VAEGAN(VAE):
 
     def decode_prior(self, z: Latents, context: StepContext) -> Tensor:
         """Decode as many prior latents as `z` has rows, to raw outputs."""
-        prior, eps = self.prior, noise(context, "prior", self.latent_shape, z)
-        eps = prior.transform(eps, uniform(context, "component", z)) if prior else eps
         with evaluation_mode(self.decoder):
-            return self.decoder(eps)
+            return self.decoder(self.draw_step_prior(z, context))
 
     def critic_terms(self, batch: Batch, context: StepContext, shared: ForwardPass) -> Terms:
         if not shared.fakes:
