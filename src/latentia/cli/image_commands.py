@@ -40,8 +40,8 @@ def sample(
         trained, and a larger value follows the condition more closely; the default is that of its
         recipe
     temperature : FLOAT
-        factor of the standard deviations of the prior N(0, I) of a VAE or GAN, at least 0; below 1
-        the images are more alike and closer to the mean image (default 1)
+        factor of the standard deviations of the prior of a VAE or GAN, at least 0; below 1 the
+        images are more alike and closer to the mean image (default 1)
     latents_out : FILE
         also write the latents of the images, a table (.csv or .parquet) that latentia decode reads
     data : DATA

@@ -281,7 +281,7 @@ class RunSession:
     def draw_samples(
         self, n: int, seed: int, cond: str | None, options: dict[str, Any], standard: bool
     ) -> Rendering:
-        """Draw n samples; standard: from N(0, I), even if the run has learned a prior."""
+        """Draw n samples; standard: from the prior of the autoencoder, which a learned one has."""
         run, model, command = self.run, self.model, self.make_command("sample")
         if standard and isinstance(model, HasTrajectory) and self.autoencoder is not None:
             run, model = RunFolder.open(run.path / AUTOENCODER), model.autoencoder
