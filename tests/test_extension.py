@@ -152,7 +152,7 @@ def test_built_in_modifiers_keep_their_order_and_a_plugin_says_which_it_precedes
     from latentia.runs.modifiers import load_modifiers
 
     names = ["augment", "kl_schedule", "iwae", "divergence", "capacity", "cond", "free_bits"]
-    names += ["supervise", "multirate"]
+    names += ["supervise", "multirate", "prior"]
     assert list(load_modifiers()) == names
 
     @latentia.modifier

@@ -212,6 +212,13 @@ def test_wrong_types_are_refused_by_name(capsys):
             "--latent is 2.5; it must be a whole number (number of latent dimensions, at least 1).",
         ),
         (["--lr"], "--lr has no value; it must be a number (highest learning rate"),
+        (["--lr", "--epochs", "1"], "--lr has no value; it must be a number ("),
+        (["--aspect", "--seed", "1"], "--aspect has no value; it must be one of stretch, crop"),
+        (
+            ["--aspect", "x"],
+            "--aspect is x; it must be one of stretch, crop, pad (how an image of other "
+            "proportions than --size gets them).",
+        ),
         (["--free-bits", "x"], "--free-bits is x; it must be a number (rate (KL) of a latent"),
         (["--threads", "two"], "--threads is two; it must be a whole number ("),
         (["--divergence", "foo"], "--divergence is foo; it must be one of kl, tc ("),
@@ -220,6 +227,9 @@ def test_wrong_types_are_refused_by_name(capsys):
         assert message in error(capsys, "train", "mnist_mlp_vae", *words)
     assert error(capsys, "sample", "r", "--steps", "x").startswith(
         "--steps is x; it must be a whole number ("
+    )
+    assert error(capsys, "encode", "r", "--clusters", "x").startswith(
+        "--clusters is x; it must be a whole number or auto (number of groups of similar images, "
     )
 
 

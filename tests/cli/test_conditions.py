@@ -344,6 +344,12 @@ def test_a_condition_that_cannot_be_is_refused(recipe, words, text, tmp_path, ca
     assert not (tmp_path / "run").exists()
 
 
+def test_images_without_labels_have_no_condition(place, tmp_path, capsys):
+    words = ["train", "mnist_mlp_vae", "--data", place / "toy.npy", "--cond", "label"]
+    text = "toy.npy has no label columns: give --labels FILE."
+    assert text in error(capsys, *words, "--run", tmp_path / "run")
+
+
 def test_labels_that_are_missing_or_all_the_same_are_refused(tmp_path):
     x = np.random.default_rng(0).integers(0, 256, (40, 28, 28), dtype=np.uint8)
     cases = (

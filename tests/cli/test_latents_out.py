@@ -92,6 +92,8 @@ def test_mistakes_with_latents(run, toy, tmp_path, capsys, monkeypatch):
     for words, message in (
         (["interpolate", run, "z.csv:0", "z.csv:2"], "There is no row 2 in z.csv; it has 2, from"),
         (["interpolate", run, "z.csv:0", "z.csv:a"], "There is no row a in z.csv; it has 2, from"),
+        (["traverse", run, "none.csv:0"], "none.csv cannot be read (No such file or directory)"),
+        (["project", run], "No image was given; give at least one file, key, row number"),
         (["interpolate", vae, "z.csv:0", "z.csv:1"], "z.csv holds latents of another encoder"),
         (["traverse", run, "0"], "has no encoder: it only draws images; give a run of a VAE"),
         (

@@ -53,6 +53,7 @@ WORDS = {
     "export": [],
     "push": ["me/name"],
     "project": ["0", "--steps", "1"],
+    "complete": ["0", "--mask", "mask.npy", "--steps", "1"],
 }
 OTHERS = [  # commands that open a run as the value of an option
     ["train", "latent_prior", "--autoencoder", "run", "--run", "prior", "--epochs", "1"],

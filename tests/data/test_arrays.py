@@ -80,7 +80,8 @@ def test_tensors_and_booleans():
         (
             np.full((2, 4, 4), np.nan),
             "the array holds NaN or infinity in 32 values; allowed are finite numbers in"
-            " [0, 1]: correct them, or leave those images out.",
+            " [0, 1]: correct them, leave those images out, or give --missing nan if NaN stands for"
+            " missing pixels.",
         ),
         (
             np.zeros((4, 4)),

@@ -166,6 +166,8 @@ def test_new_images_that_are_none(tmp_path):
         f"2 images cannot be read: {tmp_path}/a.png (0 bytes), {tmp_path}/b.png (No such file or"
         " directory); repair or omit them."
     )
+    with pytest.raises(Error, match=r"1 image cannot be read: .*\(0 bytes\); repair or omit it\."):
+        images.preprocess(tmp_path / "a.png")
     with pytest.raises(
         Error, match="no images were given; give at least one path, Pillow image or"
     ):

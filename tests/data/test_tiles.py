@@ -10,9 +10,10 @@ from tiff_writer import write_tiff
 import latentia
 from latentia.api.training import resume_run
 from latentia.core.errors import Error
+from latentia.core.missing import MASK_COLUMN
 from latentia.data import Images, Source, open_images
 from latentia.data.name_matching import strip_pages
-from latentia.data.preprocess import read_first_page
+from latentia.data.preprocess import read_batch, read_first_page, read_whole
 from latentia.data.reading import Reading
 from latentia.data.splits import SPLIT_NAMES
 from latentia.data.tiles import format_tile_key, parse_tile_key
@@ -150,6 +151,46 @@ def test_only_empty_tiles_are_an_error(tmp_path):
     folder = save(tmp_path / "f", np.full((32, 32), 7, np.uint8))
     with pytest.raises(Error, match=r"f/ holds only empty tiles, .* give other images, or larger"):
         read(f"{folder}/").split("all")
+
+
+@pytest.mark.parametrize("way", ["alpha", "nan", "masks"])
+def test_tiles_miss_the_pixels_that_their_image_misses(tmp_path, way):
+    shape, option = (40, 56), str(tmp_path / way) if way == "masks" else way
+    array, mask = RNG.integers(0, 256, shape, np.uint8), RNG.random(shape) < 0.7
+    opacity = np.where(mask, 255, 0).astype(np.uint8)
+    images = {
+        "alpha": np.stack([array, array, array, opacity], 2),
+        "nan": np.where(mask, array / np.float32(255), np.float32(np.nan)),
+        "masks": array,
+    }
+    (tmp_path / "f").mkdir()
+    Image.fromarray(images[way]).save(tmp_path / "f/0.tif")
+    save(tmp_path / "masks", opacity)
+    found = {}
+    for tiles in (None, 16):
+        everything = read(tmp_path / "f", tiles, missing=option, background=0.25).split("all")
+        batch = everything.get_batch(slice(None))
+        pixels = torch.cat([batch.image, batch.columns[MASK_COLUMN]], 1).numpy()
+        found[tiles] = dict(zip(everything.keys, pixels, strict=True))
+    (whole,) = found[None].values()
+    assert np.array_equal(whole[-1], mask)
+    assert np.array_equal(put_together(found[16], whole.shape), whole)
+    preprocessing = read(tmp_path / "f", 16, missing=option, background=0.25).preprocessing
+    new, columns = read_batch(tmp_path / "f/0.tif", preprocessing)
+    pixels = torch.cat([new, columns[MASK_COLUMN]], 1).numpy()
+    assert np.array_equal(pixels, np.stack([*found[16].values()]))
+    assert np.array_equal(read_whole(tmp_path / "f/0.tif", preprocessing), whole[:-1])
+
+
+def test_a_tile_without_any_number_is_empty(tmp_path):
+    array = RNG.random((16, 48), np.float32)
+    array[:, :20] = np.nan  # the first tile, and a part of the second
+    array[3, 40] = np.nan
+    (tmp_path / "f").mkdir()
+    Image.fromarray(array).save(tmp_path / "f/0.tif")
+    assert [*by_key(read(tmp_path / "f", missing="nan"))] == ["0.tif#0,16", "0.tif#0,32"]
+    with pytest.raises(Error, match=r"0\.tif \(NaN or infinity among its values"):
+        read(tmp_path / "f").split("all")
 
 
 def test_size_resizes_each_tile(tmp_path):

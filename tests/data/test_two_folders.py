@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from latentia.core.errors import Error
+from latentia.core.missing import MASK_COLUMN
 from latentia.data import Images, Source, open_images
 from latentia.data.reading import Reading
 
@@ -65,6 +66,20 @@ def test_inputs_of_several_sizes_get_that_of_the_target(folder):
     assert part.columns["input"].shape[2:] == (6, 5)
     with pytest.raises(Error, match=r"--aspect pad gives low/ a border, .* or --aspect crop"):
         open_images(Source("pairs:low:high", Reading(aspect="pad"))).split("all")
+
+
+@pytest.mark.parametrize("size", [(4, 4), (16, 16)])
+def test_missing_pixels_are_those_of_targets_alone(folder, size):
+    pixels = np.full((6, 5, 4), 255, np.uint8)
+    pixels[:2, :, 3] = 0
+    save(folder / "high/a.png", pixels)
+    save(folder / "low/a.png", np.dstack([np.full((*size, 3), 20), np.zeros(size)]).astype("u1"))
+    reading = Reading(missing="alpha", background=0.0)
+    batch = open_images(Source("pairs:low:high", reading)).split("all").get_batch(slice(None))
+    assert (batch.columns["input"][0] == 0).all()  # the background, not missing
+    observed = batch.columns[MASK_COLUMN]
+    assert (observed[0, :, :2] == 0).all()
+    assert observed.sum() == 4 * 30 - 10
 
 
 def test_the_source_is_absolute_and_its_folders_are_found_by_name(folder, monkeypatch):

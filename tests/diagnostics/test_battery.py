@@ -93,11 +93,11 @@ CASES = {
     "beta 0.01": Case("beta too low to sample", f"{DIGITS} --epochs 16 --beta 0.01"),
     "squared error": Case("sigma off its residual", "{toys}:gaussian --sigma published"),
 }
-# in test_coordinate_checks.py, test_planted.py and test_photo_vae.py
+# in test_coordinate_checks.py, test_sample_checks.py, test_planted.py and test_photo_vae.py
 PLANTED_ELSEWHERE = {
     "training did not help",
     *("no better than PCA", "coordinates are correlated", "colours not learned"),
-    *("neighbouring pixels unrelated", "dead levels"),
+    *("neighbouring pixels unrelated", "dead levels", "samples of another colour"),
 }
 # the defaults, on images and for epochs that seconds allow
 HEALTHY = (

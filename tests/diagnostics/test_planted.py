@@ -13,6 +13,7 @@ from latentia.core.schedules import constant, cosine
 from latentia.diagnostics import (
     adversary,
     causes,
+    codes,
     data,
     diagnose,
     diffusion,
@@ -22,7 +23,8 @@ from latentia.diagnostics import (
 )
 from latentia.diagnostics.check import define_check
 from latentia.diagnostics.run_context import RunContext
-from latentia.latents.encoding import encode_split
+from latentia.latents.code_use import measure_code_use
+from latentia.latents.encoding import LatentTable, encode_split
 from latentia.runs.create import create_run
 from latentia.training.checkpoint import write_tensors
 from latentia.training.events import Finding
@@ -350,6 +352,30 @@ def test_a_level_that_carries_nothing_is_named_and_left_out(tmp_path):
     assert "--levels 3" in found.suggested_commands[0]
     one.latent_table = healthy._replace(kl=0 * healthy.kl)  # all dead: posterior collapse
     assert latents.dead_levels(one) is None
+
+
+def test_codes_that_no_image_has_are_found_and_few_positions_are_no_evidence(tmp_path):
+    knobs = {"width": 4, "quantizer": "fsq", "size": 32, "epochs": 50}
+    one = patient(tmp_path, "image_autoencoder", knobs)
+    tokens = torch.randint(1000, (200, 4, 4), generator=torch.Generator().manual_seed(0))
+
+    def look(tokens):
+        mean = one.model.prior.codes.from_tokens(tokens).flatten(1).numpy()
+        one.latent_table = LatentTable(mean, None, None)
+        return codes.dead_codes(one), measure_code_use(one.model, one.latent_table)
+
+    found, use = look(tokens)
+    assert found is None
+    assert use.used == len(tokens.unique())
+    assert use.used == pytest.approx(use.expected, rel=0.05)
+    assert use.perplexity == pytest.approx(1000, rel=0.2)
+    found, use = look(tokens % 100)
+    assert "at 3,200 positions of held-out images 100 of 1,000 codes are in use" in found.text
+    assert use.perplexity == pytest.approx(100, rel=0.1)
+    assert "--epochs" in found.suggested_commands[0]
+    assert look(tokens[:2])[0] is None  # 32 positions have at most 32 codes
+    one.model.posterior = torch.nn.Identity()
+    assert codes.dead_codes(one) is None
 
 
 def drawings(few):

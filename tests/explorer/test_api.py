@@ -71,7 +71,7 @@ def test_runs_are_told_with_their_dimensions_by_rate(served, place):
     assert vae["columns"]["label"] == [str(k) for k in range(10)]
     command = shlex.join(["latentia", "explore", str(place / "vae"), str(place / "prior")])
     assert vae["prior"]["advice"] == f" For samples of a learned prior: {command}"
-    assert gan["prior"] == {"learned": False, "advice": ""}
+    assert gan["prior"] == {"learned": False, "name": "N(0, I)", "advice": ""}
     assert prior["prior"]["condition"] == "class"
     options = {each["name"]: each for each in prior["prior"]["options"]}
     assert options["sampler"]["choices"] == ["ddpm", "ddim", "euler", "heun"]

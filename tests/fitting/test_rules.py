@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from latentia.core.errors import Error
 from latentia.data import open_images
 from latentia.fitting import rules
 from latentia.fitting.rules import ImageFacts
@@ -76,6 +77,13 @@ def test_features_are_taken_where_images_differ_in_more_directions_than_their_pi
     assert rules.choose_features(pixels * 9 + 1, eye * 4 - 2, "x") == (chosen, reason)
     assert rules.choose_features(eye.view(31, 1, 1, 31), pixels.flatten(1), "x")[0] == "none"
     assert rules.choose_features(eye.view(31, 1, 1, 31), eye, "x")[0] == "none"
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_images_without_a_difference_are_an_error(count):
+    equal = torch.full((count, 1, 4, 4), 0.3)
+    with pytest.raises(Error, match=f"Of {count} training images? no two differ, so there are no"):
+        rules.choose_features(equal, torch.zeros(count, 3), "x")
 
 
 def test_few_and_many_images_are_a_sentence_each():

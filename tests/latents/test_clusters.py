@@ -79,6 +79,14 @@ def test_agreement_is_one_for_the_same_groups_by_other_numbers_and_none_by_chanc
     assert abs(chance.value) < 0.03
 
 
+def test_the_interval_of_an_agreement_by_chance_holds_it():
+    """Images that a resample draws twice would raise the index of many small groups."""
+    rng = np.random.default_rng(0)
+    chance = score_agreement(rng.integers(30, size=150), rng.integers(30, size=150))
+    assert chance.low < chance.value < chance.high
+    assert abs(chance.low + chance.high - 2 * chance.value) < 0.01
+
+
 def test_squared_distances_count_each_dimension_by_its_information():
     """A dimension at the prior counts nothing; the KL of another is that of torch."""
     rng = np.random.default_rng(0)

@@ -97,7 +97,7 @@ def test_mistakes(table, tmp_path):
         (np.zeros((0, 4)), f"z {rows};"),
         ("1,2,3", f"--latents {rows}, but of 3;"),
         ("t.xlsx", f"--latents {rows};"),
-        ("none.csv", "none.csv cannot be read"),
+        ("none.csv", r"none.csv cannot be read \(No such file or directory\); give rows of"),
     ):
         with pytest.raises(Error, match=message):
             read_latents(latents, SHAPE)

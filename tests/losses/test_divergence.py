@@ -10,11 +10,14 @@ from latentia.core.contract import StepContext
 from latentia.core.gaussian import LOG_2PI, DiagonalGaussian
 from latentia.core.schedules import constant, linear
 from latentia.losses.divergences import (
+    KERNEL_SCALES,
+    MMD,
     Capacity,
     FreeBits,
     KLDecomposition,
     kl,
     log_aggregate_posterior,
+    squared_mmd,
 )
 
 NAMES = ("mutual information", "total correlation", "dimension-wise KL")
@@ -181,7 +184,7 @@ def test_a_map_of_latents_is_taken_dimension_by_dimension():
     assert all(map(torch.equal, found, log_aggregate_posterior(q, z, 99)))
 
 
-ALL = [kl, KLDecomposition(), Capacity(constant(2.0)), FreeBits(0.3)]
+ALL = [kl, KLDecomposition(), Capacity(constant(2.0)), FreeBits(0.3), MMD()]
 
 
 @pytest.mark.parametrize("divergence", ALL)
@@ -223,3 +226,69 @@ def test_free_bits_charge_only_dimensions_whose_mean_rate_is_above_them():
     assert objective(terms).item() == pytest.approx(each.clamp_min(free).sum().item())
     (gradient,) = torch.autograd.grad(objective(terms), q.logvar)
     assert ((gradient.abs().sum(0) > 0) == (each > free)).all()
+
+
+def kernel(x, y):
+    """Mean of the Gaussian kernels of all pairs (n, m), term by term."""
+    squares, d = torch.cdist(x, y).square(), x.shape[1]
+    return sum((-squares / (2 * d * s)).exp() for s in KERNEL_SCALES) / len(KERNEL_SCALES)
+
+
+def exact_mmd(mean, sd, d):
+    """MMD^2 of N(mean, sd^2 I) and N(0, I): for one kernel, E exp(-|D|^2 / 2v) of D normal."""
+    total = 0.0
+    for scale in KERNEL_SCALES:
+        v, parts = d * scale, []
+        for variance, shift in ((2 * sd**2, 0.0), (1 + sd**2, mean), (2.0, 0.0)):
+            width = v + variance
+            parts.append((v / width) ** (d / 2) * math.exp(-d * shift**2 / (2 * width)))
+        total += parts[0] - 2 * parts[1] + parts[2]
+    return total / len(KERNEL_SCALES)
+
+
+def batches_of_mmd(mean, sd, d, b, n=1000):
+    draw = torch.Generator().manual_seed(0)
+    z = mean + sd * torch.randn(n, b, d, generator=draw, dtype=torch.float64)
+    return torch.stack([squared_mmd(each).mean() for each in z])
+
+
+@pytest.mark.parametrize(("mean", "sd"), [(0.0, 1.0), (0.5, 0.6)])
+@pytest.mark.parametrize("b", [2, 16])
+def test_the_squared_discrepancy_is_unbiased_and_zero_for_the_prior_itself(mean, sd, b):
+    found, wanted = batches_of_mmd(mean, sd, 3, b), exact_mmd(mean, sd, 3)
+    assert abs(found.mean() - wanted) < 4 * found.std() / len(found) ** 0.5
+    assert (wanted == pytest.approx(0, abs=1e-12)) == (mean == 0)
+    if mean == 0:
+        assert (found < 0).any()  # what no biased estimate is
+
+
+def test_expectations_over_the_prior_are_those_of_draws():
+    draw = torch.Generator().manual_seed(1)
+    z, prior = (torch.randn(n, 2, generator=draw).double() for n in (5, 200_000))
+    ours = squared_mmd(z)
+    cross = kernel(z, prior)
+    pairs = (kernel(z, z).sum(1) - 1) / 4
+    within = kernel(prior[:2000], prior[2000:4000]).mean()
+    error = 2 * cross.std(1) / len(prior) ** 0.5
+    difference = ours - (pairs - 2 * cross.mean(1) + within)
+    assert (difference.abs() < 4 * error + 0.01).all()
+
+
+def test_the_gradient_of_the_discrepancy_moves_latents_to_the_prior():
+    z = 3 + 0.1 * torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
+    z = z.requires_grad_()
+    optimizer = torch.optim.Adam([z], lr=0.1)
+    for _ in range(300):
+        optimizer.zero_grad()
+        squared_mmd(z).mean().backward()
+        optimizer.step()
+    assert z.mean(0).abs().max() < 0.6  # of 3
+    assert squared_mmd(z).mean() < 0.001
+
+
+def test_the_rate_has_its_own_weight_beside_the_discrepancy():
+    q, z = batch()
+    terms = MMD(10.0, 0.2)(q, z, moment(100, 8))
+    expected = 0.2 * q.kl().mean() + 10 * squared_mmd(z).mean()
+    torch.testing.assert_close(objective(terms), expected)
+    torch.testing.assert_close(squared_mmd(z.view(8, -1, 1)), squared_mmd(z))

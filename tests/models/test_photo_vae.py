@@ -72,6 +72,14 @@ def test_training_never_ends_worse_than_the_closed_form(train, photos, likelihoo
     assert weights["decoder.to_image.weight"].abs().max() == 0
 
 
+@pytest.mark.parametrize("features", ["efficientnet", "none"])
+def test_images_without_a_difference_have_no_closed_form(train, photos, features):
+    options = latentia.Options(validation=0.0)
+    for data, text in ((photos[:1], "1 training image"), (photos[[0] * 5], "training images")):
+        with pytest.raises(Error, match=f"{text} no two differ, so there are no coordinates to"):
+            train(text, data=data, features=features, options=options)
+
+
 def test_training_improves_encoder_and_decoder(train):
     y, x = np.mgrid[:16, :16]
     centres = np.random.default_rng(0).uniform(4, 12, (300, 2))
@@ -210,7 +218,7 @@ def test_the_default_weight_is_written_into_the_run(train):
 def test_the_doctor_suggests_half_the_weight_where_pixel_pca_is_better(train):
     findings = train(weight=300.0, epochs=1).diagnose().findings
     finding = next(each for each in findings if each.kind == "no better than PCA")
-    assert "with less than --weight 300.0 they read classes worse" in finding.consequence
+    assert "with less than --weight 300 they read classes worse" in finding.consequence
     assert "weight=150.0" in finding.suggested_commands[0]
 
 

@@ -63,6 +63,7 @@ def test_mistakes(array_file, tmp_path, capsys):
     gan = ["mnist_gan", "--data", array_file]
     for words, message in (
         ([*gan, "--augment", "flip,turn"], "--augment names 'turn'; it is one or several of flip"),
+        ([*gan, "--augment", "flip,flip"], "--augment names flip more than once; name each tr"),
         (
             [*gan, "--augment", "flip", "--augment-probability", "0.9"],
             "--augment-probability is 0.9; an adversary needs at most 0.8, or samples show the",
@@ -71,7 +72,10 @@ def test_mistakes(array_file, tmp_path, capsys):
             ["conv_vae", "--data", tmp_path / "wide.npy", "--augment", "rotate90"],
             "--augment rotate90 needs square images, and these are 8x12; leave it out, or give",
         ),
-        ([*speckle, "--augment", "flip"], "--augment would not transform the patterns of these im"),
+        (
+            [*speckle, "--augment", "flip"],
+            "--augment would not transform the patterns or masks of these im",
+        ),
         (
             [*gan, "--augment-probability", "0.5"],
             "--augment-probability does nothing without --aug",

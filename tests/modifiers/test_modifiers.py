@@ -19,6 +19,7 @@ SMALL = {
     "vaegan": {"latent": 3, "size": "24x20", "adversary_from": 0.1},
     "mnist_gan": {"latent": 3},
     "conv_vae": {},
+    "photo_vae": {"latent": 3, "width": 4, "features": "none"},
 }
 
 
@@ -73,6 +74,8 @@ EDITS = {
     "free": {"free_bits": {"free_bits": 0.3}},
     "supervised": {"supervise": {"supervise": "label", "supervise_dims": 2}},
     "multirate": {"multirate": {"multirate": "0.1:4"}},
+    "mmd": {"divergence": {"divergence": "mmd"}},
+    "vamp": {"prior": {"prior": "vamp", "pseudo_inputs": 5}},
 }
 
 
@@ -165,7 +168,13 @@ def test_a_run_of_many_betas_answers_for_the_one_that_is_asked(edited):
         ({"free_bits": {}}, {"recipe": "mnist_gan"}, "--free-bits needs a model with a posterior"),
         ({"supervise": {}}, {"recipe": "mnist_gan"}, "--supervise needs a model with a posterior"),
         ({"divergence": {"divergence": "kl", "tc_weight": 2.0}}, {},
-         "--divergence kl has the weight --beta; give no other"),
+         "--divergence kl takes no weight of another divergence, and one is given; leave it out"),
+        ({"divergence": {"divergence": "tc", "rate_weight": 2.0}}, {}, "--divergence tc takes no"),
+        ({"divergence": {"divergence": "mmd", "mi_weight": 2.0}}, {}, "--divergence mmd takes no"),
+        ({"divergence": {"divergence": "mmd"}}, {"recipe": "photo_vae"},
+         "--divergence mmd needs a VAE whose encoder is trained; leave it out of this recipe."),
+        ({"divergence": {"divergence": "mmd"}}, {"batch": 1},
+         "--divergence mmd compares the latents of a batch, and this one holds 1; give --batch 2"),
         ({"divergence": {"divergence": "tc"}}, {"batch": 1},
          "--divergence tc compares the latents of a batch, and this one holds 1; give --batch 2"),
         ({"divergence": {"divergence": "tc"}}, {"data": np.zeros((1, 9, 9), np.uint8)},

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from latentia.api.run_projections import RunProjections
+from latentia.api.run_completions import RunCompletions
 from latentia.core.errors import Error
 from latentia.data.labels import SOURCE_LABELS, Labels
 from latentia.latents.agreement import Agreement, measure_agreement
@@ -14,7 +14,7 @@ from latentia.metrics.yardsticks import associate_images, tabulate_yardsticks
 from latentia.models.pretrained_features import open_encoder
 
 
-class RunComparisons(RunProjections):
+class RunComparisons(RunCompletions):
     """What the coordinates of a run say about labels, and share with those of another run."""
 
     def compare(self, other: Any, *, split: str | None = None, features: str = "auto") -> Agreement:

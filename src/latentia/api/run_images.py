@@ -45,8 +45,8 @@ class RunImages(RunPictures):
         guidance : float, optional
             strength of classifier-free guidance; 1 is the model as trained
         temperature : float, optional
-            factor of the standard deviations of the prior N(0, I) of a VAE or GAN, at least 0; the
-            default is 1
+            factor of the standard deviations of the prior of a VAE or GAN, at least 0; the default
+            is 1
 
         Returns
         -------

@@ -59,8 +59,8 @@ class RunProjections(RunMaps):
     ) -> RenderedImages:
         """Draw images above what the model draws from the latents that are found for them.
 
-        Each minimises |x - G(z)|^2 / (2 sigma^2) + |z|^2 / 2, the negative log-density of latents
-        under a Gaussian of each pixel and the prior N(0, I).
+        Each minimises |x - G(z)|^2 / (2 sigma^2) - log p(z), the negative log-density of latents
+        under a Gaussian of each pixel and the prior.
 
         Parameters
         ----------

@@ -26,6 +26,7 @@ from latentia.core.text import Metavar
 
 METAVARS = {int: "N", float: "FLOAT", str: "TEXT", Path: "FILE"}  # where an option names no other
 PLUGIN_HELP = "Before all else, --plugin FILE loads recipes, metrics and more of your own."
+SUMMARY_END = re.compile(r"[;:.] | \(default")  # of the help of an option
 PARAMETER = re.compile(r"^(\w+)(?: : (.+))?\n((?:    .+\n?)+)", re.M)
 
 
@@ -184,10 +185,12 @@ def check_option_values(words: list[str], hints: Mapping[str, Any]) -> None:
         flag, equals, value = word.partition("=")
         hint = hints.get(flag.removeprefix("--").replace("-", "_")) if flag[:2] == "--" else None
         kinds, value = list_types(hint), value if equals else next_word
+        if not equals and (value or "").startswith("--"):  # the next option
+            value = None
         is_simple = all(k in (int, float, type(None)) or get_origin(k) is Literal for k in kinds)
         if is_simple and not any(_is_readable(kind, value or "") for kind in kinds):
             allowed = " or ".join(describe_types(hint)).removesuffix(" or None")
-            text = next((f" ({text})" for text in list_docs(hint)), "")
+            text = next((f" ({SUMMARY_END.split(text)[0]})" for text in list_docs(hint)), "")
             problem = f"is {value}" if value else "has no value"
             raise Error(f"{flag} {problem}; it must be {allowed}{text}.{describe_plugins(hint)}")
         if flag[:2] == "--" and value == "":

@@ -1,4 +1,4 @@
-"""Options of the commands that draw images: sample, reconstruct."""
+"""Options of the commands that draw images: sample, reconstruct, complete."""
 
 from typing import Annotated
 
@@ -40,8 +40,8 @@ def sample(
         trained, and a larger value follows the condition more closely; the default is that of its
         recipe
     temperature : FLOAT
-        factor of the standard deviations of the prior N(0, I) of a VAE or GAN, at least 0; below 1
-        the images are more alike and closer to the mean image (default 1)
+        factor of the standard deviations of the prior of a VAE or GAN, at least 0; below 1 the
+        images are more alike and closer to the mean image (default 1)
     latents_out : FILE
         also write the latents of the images, a table (.csv or .parquet) that latentia decode reads
     data : DATA
@@ -74,3 +74,40 @@ def reconstruct(
         0,1,2; by default the own label of each image, and an image without a label is encoded
         with the first too
     """
+
+
+def complete(
+    run: options.RunName,
+    images: Positional[tuple[str, ...]],
+    mask: str | None = None,
+    samples: int = 8,
+    out: options.Picture = "completed.png",
+    *,
+    steps: int | None = None,
+    seed: options.Seed = 0,
+    split: options.RowSplit = None,
+    data: options.Data = None,
+    cond: options.Target = None,
+    beta: options.Beta = None,
+) -> None:
+    """Draw the hidden pixels of images, several times each, by a VAE or a diffusion of pixels.
+
+    Each row of the picture has an image without its hidden pixels, then its completions, which
+    differ where the other pixels do not determine them.
+
+    Parameters
+    ----------
+    images : IMAGE ...
+        image files, keys in the table that latentia encode writes, or row numbers (from 0)
+    mask : FILE
+        picture of the mask of all images: white where pixels are observed, black where they are to
+        be drawn; by default the missing pixels of each image, for a run of --missing
+    samples : N
+        number of completions of each image, at least 1
+    steps : N
+        rounds of a VAE between latents and hidden pixels, at least 1 (default 20); or steps of a
+        diffusion from noise to image, by default those of its recipe
+    """
+
+
+IMAGE_COMMANDS = (sample, reconstruct, complete)

@@ -14,7 +14,7 @@ from latentia.cli.encode_commands import encode
 from latentia.cli.evaluate_commands import evaluate
 from latentia.cli.explore_commands import explore
 from latentia.cli.fit_commands import fit
-from latentia.cli.image_commands import reconstruct, sample
+from latentia.cli.image_commands import IMAGE_COMMANDS
 from latentia.cli.info_commands import env, recipes
 from latentia.cli.latent_commands import LATENT_COMMANDS
 from latentia.cli.search_commands import choose, sweep
@@ -25,7 +25,7 @@ from latentia.core.plugins import load_plugin, set_trust
 from latentia.core.text import suggest_name
 
 GROUPS: tuple[tuple[Callable, ...], ...] = (
-    (recipes, fit, train, resume, sweep, sample, reconstruct, evaluate, choose, doctor, report),
+    (recipes, fit, train, resume, sweep, *IMAGE_COMMANDS, evaluate, choose, doctor, report),
     (encode, *LATENT_COMMANDS),
     (explore, export, push, env),
 )

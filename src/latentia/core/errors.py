@@ -60,8 +60,12 @@ class DamageError(Error):
 
 
 def summarize_exception(exception: BaseException) -> str:
-    """Return the first line of an exception's message, or its type's name if it has none."""
-    return (str(exception).strip().splitlines() or [type(exception).__name__])[0].rstrip(".")
+    """Return the first line of an exception's message, or its type's name if it has none.
+
+    The message of the system is without its number and the path, which the caller names.
+    """
+    text = str(getattr(exception, "strerror", None) or exception)
+    return (text.strip().splitlines() or [type(exception).__name__])[0].rstrip(".")
 
 
 def describe_exception(exception: BaseException) -> str:

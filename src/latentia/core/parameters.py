@@ -103,7 +103,7 @@ def list_types(hint: Any) -> list[Any]:
 def describe_types(hint: Any) -> list[str]:
     """Return one phrase for each type of a hint."""
     return [
-        f"one of {', '.join(map(str, get_args(kind)))}"
+        f"{'one of ' * (len(get_args(kind)) > 1)}{', '.join(map(str, get_args(kind)))}"
         if get_origin(kind) is Literal
         else TYPE_NAMES.get(_find_json_type(kind), str(kind))
         for kind in list_types(hint)

@@ -15,9 +15,9 @@ class Posterior(Protocol):
     """q(z | image) of b images: a NamedTuple of tensors, each with one row for an image.
 
     A posterior may also define `sd` and `kl_per_dim()`, both (b, *latent), and `log_prob(z)` and
-    `log_ratio(z)`, both (b,) in nats. A posterior of latents that depend on each other also defines
-    `condition(z)`, the distributions of all parts given z. `require_capability` returns one of
-    these attributes.
+    `log_ratio(z)`, both (b,) in nats. A posterior whose rate depends on the draw also defines
+    `condition(z)`, the posterior with its rate at z; so does that of latents that depend on each
+    other. `require_capability` returns one of these attributes.
     """
 
     @property
@@ -45,7 +45,12 @@ def map_tensors(function: Callable[[Tensor], Tensor], posterior: P) -> P:
 def draw_latents(posterior: Any, noise: Latents) -> tuple[Latents, Any]:
     """Draw latents; return them and the posterior whose KL is the rate at this draw."""
     z = posterior.sample(noise)
-    return z, posterior.condition(z) if hasattr(posterior, "condition") else posterior
+    return z, at_draw(posterior, z)
+
+
+def at_draw(posterior: Any, z: Latents) -> Any:
+    """Return the posterior whose KL is the rate at the draw z."""
+    return posterior.condition(z) if hasattr(posterior, "condition") else posterior
 
 
 def require_capability(posterior: Posterior, name: str, purpose: str) -> Any:
@@ -56,7 +61,7 @@ def require_capability(posterior: Posterior, name: str, purpose: str) -> Any:
 
 
 def log_ratio(posterior: Posterior, z: Tensor, purpose: str) -> PerImage:
-    """Log ratio of the posterior's density to that of N(0, I) at z, nats.
+    """Log ratio of the posterior's density to that of its prior, or else N(0, I), at z, nats.
 
     Raises: Error if the posterior has no density
     """

@@ -26,6 +26,30 @@ def resize_image(image: "Image", size: tuple[int, int], aspect: str) -> "Image":
     return image.resize(size, Resampling.BICUBIC, box)
 
 
+def resize_planes(planes: np.ndarray, size: tuple[int, int], aspect: str) -> np.ndarray:
+    """Resize (c, h, w), uint8 or float32, plane by plane to a size (width, height).
+
+    Where pixels are NaN, the others under a new pixel are averaged; it is NaN if these have less
+    than half of its weight.
+    """
+    from PIL.Image import fromarray
+
+    if planes.shape[1:] == size[::-1]:
+        return planes
+
+    def resize(stack: np.ndarray) -> np.ndarray:
+        return np.stack([np.asarray(resize_image(fromarray(x), size, aspect)) for x in stack])
+
+    if np.isnan(planes).any():
+        observed = (~np.isnan(planes)).astype(np.float32)
+        weight, total = resize(observed), resize(np.nan_to_num(planes))
+        stack = np.where(weight < 0.5, np.float32(np.nan), total / np.maximum(weight, 0.5))
+    else:
+        stack = resize(planes)
+    stack = stack if stack.dtype == np.uint8 else stack.clip(0, 1)  # bicubic overshoots
+    return pad_planes(stack, size[1], size[0])
+
+
 def pad_planes(planes: np.ndarray, height: int, width: int) -> np.ndarray:
     """Lay planes (c, h, w) in the middle of NaN, which stands for missing pixels."""
     if planes.shape[1:] == (height, width):
@@ -38,16 +62,3 @@ def pad_planes(planes: np.ndarray, height: int, width: int) -> np.ndarray:
     )
     padded[:, top : top + planes.shape[1], left : left + planes.shape[2]] = planes
     return padded
-
-
-def split_mask(pixels: np.ndarray, fill: float) -> np.ndarray:
-    """Replace NaN in images (n, c, h, w) by a value, in place; return the mask of the others.
-
-    The mask is 255 where all channels are numbers, else 0.
-    """
-    mask = np.empty((len(pixels), 1, *pixels.shape[2:]), np.uint8)
-    for image, row in zip(pixels, mask, strict=True):
-        missing = np.isnan(image).any(0)
-        row[0] = np.where(missing, 0, 255)
-        image[:, missing] = fill
-    return mask

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from latentia.core.errors import Error
 from latentia.data import cache
-from latentia.data.aspect import split_mask
 from latentia.data.cached_images import CachedImages, Metadata, join_labels, make_cached_images
 from latentia.data.decode import Preprocessing
 from latentia.data.fingerprint import compute_fingerprint
@@ -19,6 +18,7 @@ from latentia.data.grey_levels import GreyLevels, count_levels, measure_grey_lev
 from latentia.data.key_labels import add_key_labels
 from latentia.data.labels import Labels, check_columns, find_excluded_rows
 from latentia.data.levels import Levels
+from latentia.data.masks import MaskFolder, split_mask
 from latentia.data.preprocess import read_batch
 from latentia.data.reader import Classes, LoadOptions, Reader, Size, SourceInfo
 from latentia.data.reading import Reading
@@ -209,7 +209,8 @@ class Images:
 
     @cached_property
     def _fingerprint(self) -> str | None:
-        return self._reader.fingerprint()
+        files = self._reader.fingerprint()
+        return files and files + MaskFolder(self.source.reading.mask_folder).fingerprint()
 
     @property
     def _request_key(self) -> str | None:

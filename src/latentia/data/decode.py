@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from latentia.core.text import pluralize
-from latentia.data.aspect import pad_planes, resize_image
+from latentia.data.aspect import pad_planes, resize_image, resize_planes
 from latentia.data.headers import ImageHeader, is_truncated_to_8_bits
 from latentia.data.levels import Depth, Levels, find_full_scale, format_value
 from latentia.data.pages import (
@@ -21,7 +21,7 @@ from latentia.data.pages import (
     open_bytes_of_colour,
     read_samples,
 )
-from latentia.data.reading import Aspect, PageOptions
+from latentia.data.reading import PageOptions
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -60,18 +60,13 @@ class Preprocessing(PageOptions):
     white: float | None
     background: float
     black: float | None = None
-    aspect: Aspect = "stretch"
     levels: Levels | None = field(default=None, compare=False)  # collects the greatest values
+    observed: np.ndarray | None = field(default=None, compare=False)  # mask (h, w) of the image
 
     @property
     def rescales_8_bits(self) -> bool:
         """Whether the stated range holds for 8 bits too. A white above 255 is for more bits."""
         return self.white is not None and (bool(self.black) or self.white < 255)
-
-    @property
-    def marks_missing(self) -> bool:
-        """Whether pixels may be NaN, which stands for missing ones."""
-        return self.aspect == "pad"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -81,10 +76,6 @@ class Preprocessing(PageOptions):
     def size(self) -> tuple[int, int]:
         """(width, height), the order of Pillow."""
         return self.width, self.height
-
-    def resize(self, image: "Image") -> "Image":
-        """Resize an image of any size; with the aspect "pad", one side may be smaller."""
-        return resize_image(image, self.size, self.aspect)
 
 
 def load_image(image: "Image", header: ImageHeader | None = None) -> "Image":
@@ -123,17 +114,20 @@ def decode_pixels(
     if image.mode == "1":  # black and white, whatever range is stated for the others
         preprocessing = replace(preprocessing, white=None, black=None, levels=None)
     is_deep, rescales = Depth.from_mode(image.mode), preprocessing.rescales_8_bits
+    if not is_deep and preprocessing.missing == "alpha" and image.has_transparency_data:
+        planes = np.asarray(image.convert("RGBA")).transpose(2, 0, 1)
+        return convert_planes(planes, preprocessing, UNASSOCIATED)
     if not is_deep:
         image = flatten_alpha(image, preprocessing.background)
         mode = "RGB" if channels > 1 else "F" if rescales else "L"  # F: the luma is not rounded
         image = image if image.mode == mode else image.convert(mode)
-    if is_deep or rescales:
+    if is_deep or rescales or preprocessing.observed is not None:
         planes = np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)
         return convert_planes(planes, preprocessing)
     if preprocessing.levels:
         preprocessing.levels.add(255, image)
     if image.size != preprocessing.size:
-        image = preprocessing.resize(image)
+        image = resize_image(image, preprocessing.size, preprocessing.aspect)
     array = np.asarray(image)
     planes = array[None] if channels == 1 else array.transpose(2, 0, 1)
     return pad_planes(planes, preprocessing.height, preprocessing.width)
@@ -152,7 +146,13 @@ def convert_planes(
     if alpha is not None:
         planes = array_to_unit_range(planes) * (alpha if opacity == UNASSOCIATED else 1)
         planes = (planes + np.float32(preprocessing.background) * (1 - alpha)).clip(0, 1)
-    planes = resize_planes(np.ascontiguousarray(planes), preprocessing)
+    observed = preprocessing.observed
+    if alpha is not None and preprocessing.missing == "alpha":
+        observed = alpha[0] >= 0.5
+    if observed is not None and not observed.all():
+        planes = np.where(observed, array_to_unit_range(planes), np.float32(np.nan))
+    planes = np.ascontiguousarray(planes)
+    planes = resize_planes(planes, preprocessing.size, preprocessing.aspect)
     return convert_channels(planes, preprocessing.channels)
 
 
@@ -189,6 +189,10 @@ def scale_pixels(array: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     if array.dtype == bool:
         return array.astype(np.uint8) * 255
     is_8_bit = array.dtype == np.uint8
+    if preprocessing.missing == "nan" and (is_nan := np.isnan(array)).any():
+        filler = np.nan_to_num(np.fmin.reduce(array, axis=None))
+        others = np.where(is_nan, filler, array)
+        return np.where(is_nan, np.float32(np.nan), scale_pixels(others, preprocessing))
     has_range = preprocessing.rescales_8_bits if is_8_bit else preprocessing.white is not None
     if preprocessing.levels and not has_range:
         preprocessing.levels.add(find_full_scale(array.dtype), array)
@@ -218,13 +222,6 @@ def array_to_unit_range(array: np.ndarray) -> np.ndarray:
     return array / np.float32(255) if array.dtype == np.uint8 else array
 
 
-def resize_planes(planes: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
-    """Resize (c, h, w), uint8 or float32, plane by plane to the height and width requested."""
-    from PIL.Image import fromarray
-
-    if planes.shape[1:] == (preprocessing.height, preprocessing.width):
-        return planes
-    images = [preprocessing.resize(fromarray(plane)) for plane in planes]
-    stack = np.stack([np.asarray(image) for image in images])
-    stack = stack if stack.dtype == np.uint8 else stack.clip(0, 1)  # bicubic overshoots
-    return pad_planes(stack, preprocessing.height, preprocessing.width)
+def find_allowed(array: np.ndarray, options: PageOptions) -> np.ndarray:
+    """Find finite numbers, and NaN if it stands for missing pixels."""
+    return ~np.isinf(array) if options.missing == "nan" else np.isfinite(array)

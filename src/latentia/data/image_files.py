@@ -20,6 +20,7 @@ from latentia.core.text import abbreviate_list, pluralize
 from latentia.data.decode import DecodeError, Preprocessing, ValueRangeError
 from latentia.data.headers import ImageHeader
 from latentia.data.levels import make_range_error
+from latentia.data.masks import MaskFolder
 from latentia.data.read_files import read_headers, read_images
 from latentia.data.reader import LabelColumns, LoadOptions, SourceInfo
 from latentia.data.reading import Pages, Tiling
@@ -80,11 +81,14 @@ class ImageFiles:
     def decode_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         """Decode every page into its row of `out`."""
         first_rows = np.cumsum([0, *map(len, self.headers)]).tolist()
+        masks = MaskFolder(preprocessing.mask_folder)
+        masks.require([self.names[number] for number in self.list_rows()])
 
         def decode_file(index: int, file: Path | bytes, suffix: str) -> None:
             if not self.headers[index]:
                 return
-            images = read_images(file, preprocessing, suffix, self.headers[index])
+            options = masks.add_to(preprocessing, self.names[index], file, suffix)
+            images = read_images(file, options, suffix, self.headers[index])
             for row, array in enumerate(images, first_rows[index]):
                 out[row] = array if array.dtype == out.dtype else array / np.float32(255)
 

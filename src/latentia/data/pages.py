@@ -64,7 +64,7 @@ def catch_decode_errors() -> Iterator[None]:
     except (DecodeError, MemoryError):
         raise
     except Exception as error:
-        raise DecodeError(getattr(error, "strerror", None) or summarize_exception(error)) from error
+        raise DecodeError(summarize_exception(error)) from error
 
 
 @contextmanager

@@ -15,8 +15,8 @@ from latentia.core.errors import Error
 from latentia.core.missing import MASK_COLUMN
 from latentia.core.text import abbreviate_list, pluralize
 from latentia.data import decode
-from latentia.data.aspect import split_mask
 from latentia.data.decode import DecodeError, Preprocessing
+from latentia.data.masks import MaskFolder, find_observed, split_mask
 from latentia.data.pages import catch_decode_errors, is_pillow_image
 from latentia.data.read_files import decode_tiles, read_headers, read_images
 from latentia.data.sources import arrays
@@ -41,7 +41,8 @@ def preprocess_images(images: Any, preprocessing: Preprocessing) -> Float[Tensor
             failures.append(f"{'the array' if is_array(image) else image} ({error})")
     if failures:
         count = pluralize(len(failures), "image")
-        raise Error(f"{count} cannot be read: {abbreviate_list(failures)}; repair or omit them.")
+        them = "it" if len(failures) == 1 else "them"
+        raise Error(f"{count} cannot be read: {abbreviate_list(failures)}; repair or omit {them}.")
     if not pixels:
         raise Error("no images were given; give at least one path, Pillow image or array.")
     return torch.from_numpy(np.stack(pixels))
@@ -49,11 +50,23 @@ def preprocess_images(images: Any, preprocessing: Preprocessing) -> Float[Tensor
 
 def read_batch(images: Any, preprocessing: Preprocessing) -> Batch:
     """Read images as `preprocess_images`, with the mask of their pixels if some may be missing."""
-    pixels, columns = preprocess_images(images, preprocessing), {}
+    return make_batch(preprocess_images(images, preprocessing), preprocessing)
+
+
+def make_batch(pixels: Float[Tensor, "n c h w"], preprocessing: Preprocessing) -> Batch:
+    """Replace NaN, which stands for missing pixels, in place; the mask becomes a column."""
+    columns = {}
     if preprocessing.marks_missing:
         mask = split_mask(pixels.numpy(), preprocessing.background)
         columns[MASK_COLUMN] = torch.from_numpy(mask) / 255
     return Batch(pixels, columns)
+
+
+def read_mask(mask: Any, preprocessing: Preprocessing) -> Float[Tensor, "1 1 h w"]:
+    """Read a mask at the size of the images: 1 where pixels are observed, else 0."""
+    options = replace(preprocessing, channels=1, white=None, black=None, background=0.0)
+    values = preprocess_images(mask, replace(options, missing=None, tiles=None))[:1].nan_to_num()
+    return find_observed(values).float()
 
 
 def read_first_page(file: str, preprocessing: Preprocessing) -> Batch:
@@ -68,14 +81,18 @@ def read_first_page(file: str, preprocessing: Preprocessing) -> Batch:
 
 
 def read_whole(file: Path, preprocessing: Preprocessing) -> np.ndarray:
-    """Read the first image of a file in its own size, (c, h, w) in [0, 1], though it has tiles."""
-    suffix, whole = file.suffix.lower(), replace(preprocessing, tiles=None, aspect="stretch")
+    """Read the first image of a file in its own size, (c, h, w) in [0, 1], though it has tiles.
+
+    Missing pixels have the value of the background.
+    """
+    whole = replace(preprocessing, tiles=None, aspect="stretch")
     try:
-        header = read_headers(file, suffix, whole)[0]
+        header = read_headers(file, file.suffix.lower(), whole)[0]
         whole = replace(whole, height=header.height, width=header.width)
-        return decode.array_to_unit_range(next(read_images(file, whole, suffix)))
+        image = decode.array_to_unit_range(next(preprocess_image(file, whole)))
     except DecodeError as error:
         raise Error(f"{file} cannot be read ({error}); give another image.") from None
+    return np.nan_to_num(image, nan=preprocessing.background)
 
 
 def preprocess_image(
@@ -92,7 +109,9 @@ def preprocess_image(
             yield from decode_tiles(image, preprocessing)
     else:
         path = Path(image).expanduser()
-        yield from read_images(path, preprocessing, path.suffix.lower())
+        suffix, masks = path.suffix.lower(), MaskFolder(preprocessing.mask_folder)
+        preprocessing = masks.add_to(preprocessing, str(path), path, suffix)
+        yield from read_images(path, preprocessing, suffix)
 
 
 def split_array(array: Any) -> list[Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from latentia.data.aspect import resize_planes
 from latentia.data.decode import (
     NOT_FINITE,
     Preprocessing,
@@ -16,9 +17,9 @@ from latentia.data.decode import (
     array_to_unit_range,
     convert_channels,
     decode_pixels,
+    find_allowed,
     load_image,
     read_16_bit_colour,
-    resize_planes,
 )
 from latentia.data.headers import ImageHeader, join_headers, read_header
 from latentia.data.pages import (
@@ -51,7 +52,7 @@ def read_headers(
         for number, page in enumerate(pages):
             headers.append(read_header(page, options.rules)._replace(page=number))
             if check_pixels or tiling:
-                samples = read_finite_samples(page, headers[-1])
+                samples = read_allowed_samples(page, headers[-1], options)
                 are_empty.append(find_empty(samples, tiling) if tiling else [])
     if options.pages == "channels":
         headers = [join_headers(headers)]
@@ -62,7 +63,7 @@ def read_headers(
     return [*chain(*parts)]
 
 
-def read_finite_samples(page: "Page", header: ImageHeader) -> np.ndarray:
+def read_allowed_samples(page: "Page", header: ImageHeader, options: PageOptions) -> np.ndarray:
     """Decode all samples (c, h, w). Raises: DecodeError if they cannot be, or are not finite."""
     if not is_pillow_image(page):
         samples = read_samples(page)
@@ -70,7 +71,7 @@ def read_finite_samples(page: "Page", header: ImageHeader) -> np.ndarray:
         samples = read_16_bit_colour(page, header)
     else:
         samples = np.atleast_3d(np.asarray(load_image(page, header))).transpose(2, 0, 1)
-    if header.depth and not np.isfinite(samples).all():
+    if header.depth and not find_allowed(samples, options).all():
         raise DecodeError(NOT_FINITE)
     return samples
 
@@ -90,7 +91,7 @@ def read_images(
                 decode_whole(page, replace(preprocessing, channels=read_header(page).channels))
                 for page in pages
             ]
-            if headers[0].depth:
+            if headers[0].depth or preprocessing.marks_missing:
                 images = [array_to_unit_range(image) for image in images]
             image = convert_channels(np.concatenate(images), preprocessing.channels)
             yield from fit_tiles(image, preprocessing, headers)
@@ -135,6 +136,6 @@ def fit_tiles(
     """Yield an image (c, h, w), or the tiles of these headers (by default all), resized."""
     if tiling := preprocessing.tiling:
         for tile in cut_tiles(image, tiling, [header.corner for header in headers]):
-            yield resize_planes(tile, preprocessing)
+            yield resize_planes(tile, preprocessing.size, preprocessing.aspect)
     else:
         yield image

@@ -9,7 +9,7 @@ import numpy as np
 
 from latentia.core.errors import Error
 from latentia.core.missing import MASK_COLUMN
-from latentia.core.text import abbreviate_list
+from latentia.core.text import abbreviate_list, pluralize
 from latentia.data.decode import Preprocessing
 from latentia.data.reading import PageOptions, Reading
 
@@ -31,7 +31,7 @@ class LoadOptions(NamedTuple):
         chosen = self.reading
         levels = chosen.white, chosen.background, chosen.black
         pages = {field.name: getattr(chosen, field.name) for field in fields(PageOptions)}
-        return Preprocessing(*size, channels, *levels, aspect=chosen.aspect, **pages)
+        return Preprocessing(*size, channels, *levels, **pages)
 
 
 class LabelColumns(NamedTuple):
@@ -89,6 +89,12 @@ class SourceInfo(NamedTuple):
         notes = [*self.notes]
         if self.labels.unused:
             notes.append(f"not used as labels: {abbreviate_list(self.labels.unused)}.")
+        if preprocessing.missing:
+            mask = self.labels.columns[MASK_COLUMN]
+            n_empty = int((mask == 0).all((1, 2, 3)).sum())
+            empty = f", and all of {pluralize(n_empty, 'image')}" if n_empty else ""
+            share = np.mean(mask == 0)
+            notes.append(f"{share:.2%} of the pixels are missing{empty} (--missing).")
         height, width = preprocessing.height, preprocessing.width
         sizes = sorted({(h, w) for h, w in self.sizes if not 0.95 < w * height / h / width < 1.05})
         if sizes and preprocessing.aspect == "stretch":

@@ -1,5 +1,6 @@
 """Options of reading and splitting images, as the user gives them and as run.json keeps them."""
 
+import os
 import re
 from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any, Literal, NamedTuple, get_args
@@ -24,6 +25,7 @@ FILTERS = {
 # 0: no split folders, no label files; 1: pages are not grouped, integers are never classes.
 RULES = 2
 PIXEL_FIELDS = ("white", "background")
+MISSING_RULES = ("alpha", "nan")  # of --missing, which is a folder of masks otherwise
 SPLIT_FIELDS = ("seed", "validation", "splits")
 
 
@@ -36,12 +38,23 @@ class Tiling(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class PageOptions:
-    """Options of opening the pages of a file, and of cutting them."""
+    """Options of opening the pages of a file, of cutting them, and of pixels that are missing."""
 
     pages: Pages = "images"
     max_pixels: int | None = None
     tiles: int | str | None = None
     rules: int = RULES
+    aspect: Aspect = "stretch"
+    missing: str | None = None
+
+    @property
+    def marks_missing(self) -> bool:
+        """Whether pixels may be missing: NaN until the images have a mask."""
+        return self.aspect == "pad" or self.missing is not None
+
+    @property
+    def mask_folder(self) -> str | None:
+        return None if self.missing in MISSING_RULES else self.missing
 
     @property
     def tiling(self) -> Tiling | None:
@@ -69,7 +82,6 @@ class Reading(PageOptions):
     white: float | int | None = None
     black: float | int | None = None
     background: Annotated[float | int, Ge(0), Le(1)] = 1.0  # 0 is black, 1 is white
-    aspect: Aspect = "stretch"
     skip_unreadable: bool = False
     label_folder: int | None = None
     label_regex: str | None = None
@@ -88,6 +100,9 @@ class Reading(PageOptions):
             value = getattr(self, name)
             object.__setattr__(self, name, None if value is None else float(value))
         validate_parameters("Reading", Reading, vars(self))
+        if self.mask_folder:  # a run may be opened from another folder
+            folder = os.path.abspath(os.path.expanduser(self.mask_folder))
+            object.__setattr__(self, "missing", folder)
         black = self.black or 0.0
         if self.white is not None and self.white <= black:
             raise Error(
@@ -99,14 +114,10 @@ class Reading(PageOptions):
         if self.group and self.group_regex:
             raise Error("--group and --group-regex are both given; leave one of them out.")
         if self.marks_missing and self.stream:
-            raise Error("--stream reads no padding (--aspect pad); leave one of them out.")
+            reason = "no padding (--aspect pad)" if self.missing is None else "no --missing pixels"
+            raise Error(f"--stream reads {reason}; leave one of them out.")
         parse_label_kinds(self.label_kind)
         _ = self.tiling
-
-    @property
-    def marks_missing(self) -> bool:
-        """Whether batches have a mask of their pixels, since some may be missing."""
-        return self.aspect == "pad"
 
     @property
     def has_overlap(self) -> bool:
@@ -143,9 +154,9 @@ class Reading(PageOptions):
         """List what pixels, columns and notes depend on, as they are read; for the cache."""
         later = (*SPLIT_FIELDS, "group", "group_regex", "exclude", "stream", "label_kind")
         values = [(f.name, getattr(self, f.name)) for f in fields(self) if f.name not in later]
-        # caches of earlier versions have neither of these
-        later = ("aspect", DEFAULT_READING.aspect), ("tiles", None)
-        return [pair for pair in values if pair not in later]
+        # caches of earlier versions have none of these
+        defaults = ("aspect", DEFAULT_READING.aspect), ("missing", None), ("tiles", None)
+        return [pair for pair in values if pair not in defaults]
 
     def to_metadata(self, size: tuple[int, int], channels: int) -> dict[str, dict[str, Any]]:
         """Return the entries that `from_metadata` reads; those that are unset are left out."""

@@ -38,8 +38,11 @@ def cut_tiles(
 
 
 def find_empty(image: np.ndarray, tiling: Tiling) -> list[bool]:
-    """Whether all pixels of a tile are equal, for each tile of an image (c, h, w)."""
-    return [bool((tile == tile[:, :1, :1]).all()) for tile in cut_tiles(image, tiling)]
+    """Whether all pixels of a tile are equal, or all NaN, for each tile of an image (c, h, w)."""
+    return [
+        np.array_equal(tile, np.broadcast_to(tile[:, :1, :1], tile.shape), equal_nan=True)
+        for tile in cut_tiles(image, tiling)
+    ]
 
 
 def split_header(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from latentia.diagnostics import adversary, coordinates, data, duration, latents
+from latentia.diagnostics import adversary, coordinates, data, duration, latents, samples
 from latentia.diagnostics.check import ERROR, SEVERITIES, Check
 from latentia.training.events import Finding
 
@@ -16,6 +16,7 @@ DETAILS = (
     latents.unused_dimensions,
     latents.hole_in_prior,
     latents.beta_too_low,
+    samples.colors_off_images,
 )
 
 

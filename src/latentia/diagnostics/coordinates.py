@@ -49,7 +49,7 @@ def no_better_than_pca(context: RunContext) -> CheckResult | None:
             f"the mean squared error of reconstructions is {model / linear:.2f} times that of PCA "
             f"of the pixels with {pluralize(dims, 'dimension')}, which carries pixels alone.",
             "These coordinates also carry the features of a pretrained network, which costs "
-            f"pixels: with less than --weight {weight} they read classes worse, pixels better.",
+            f"pixels: with less than --weight {weight:g} they read classes worse, pixels better.",
             {"mse": model, "pca_mse": linear, "dims": dims},
             suggest.lower_weight(context),
         )

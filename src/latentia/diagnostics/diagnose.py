@@ -9,11 +9,13 @@ from latentia.data import Images
 from latentia.data.sources.registry import SourceKind
 from latentia.diagnostics import (
     adversary,
+    codes,
     coordinates,
     data,
     diffusion,
     duration,
     latents,
+    samples,
     training,
 )
 from latentia.diagnostics.causes import sort_findings
@@ -25,7 +27,10 @@ from latentia.training.checkpoint import read_json, write_json
 from latentia.training.events import Finding, ListedImage
 
 # within a severity, causes stand before their consequences
-MODULES = (data, adversary, diffusion, training, duration, latents, coordinates)
+MODULES = (
+    *(data, adversary, diffusion, training, duration),
+    *(latents, codes, coordinates, samples),
+)
 CHECKS = [each for module in MODULES for each in vars(module).values() if isinstance(each, Check)]
 
 DIAGNOSIS_FILE = "diagnosis.json"  # in a run folder: findings at the end of the training

@@ -14,6 +14,7 @@ from latentia.diagnostics.run_context import MIN_PRIOR_STEPS, RunContext, count_
 from latentia.metrics.elbo import ACTIVE_VARIANCE
 from latentia.models.hvae import HVAE
 from latentia.runs.priors import find_learned_prior
+from latentia.runs.sampling import name_prior
 
 MIN_RATE = 0.1  # nats: with less, two images in three cannot be distinguished
 MIN_EXPLAINED = 0.5  # share of the images' variance: below it the mean image is closer
@@ -236,7 +237,7 @@ def report_hole(
         severity,
         f"samples of the prior cover {coverage:.0%} of the decoded posterior draws (n = "
         f"{len(context.samples)} of each{beta_text}). The standard deviations of the latents are "
-        f"{low:.2g} to {high:.2g}, that of the prior is 1.",
+        f"{low:.2g} to {high:.2g}; the prior is {name_prior(context.model)}.",
         "Many samples come from latents where no real image lies, and look unlike real ones. This "
         f"does not affect encoding, reconstruction and interpolation between real images.{advice}",
         {"reached": coverage, "sd_least": low, "sd_most": high},

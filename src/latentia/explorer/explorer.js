@@ -148,7 +148,7 @@ function updateSliders() {
   const run = activeRun(), live = run.dims.filter((dim) => !dim.dead), dead = run.dims.filter((dim) => dim.dead);
   const hasRates = run.dims.some((dim) => dim.rate !== null), rest = run.latent - run.dims.length;
   $("about-latents").textContent = (hasRates ? "Sorted by rate (KL), largest first." : "Not sorted: the rate (KL) is unknown without the images.")
-    + (run.ranged ? " Grey: distribution of the training images." : " Grey: the prior, N(0, 1).") + (rest ? ` The ${rest} of lowest rate have no slider.` : "");
+    + (run.ranged ? " Grey: distribution of the training images." : " Grey: N(0, 1).") + (rest ? ` The ${rest} of lowest rate have no slider.` : "");
   $("sliders").replaceChildren(...live.map(createSlider));
   $("dead").hidden = !dead.length;
   $("dead").open = !live.length;
@@ -518,8 +518,8 @@ const drawSamples = runLatest(async () => {
 });
 function updatePrior() {
   const { prior: spec, name } = activeRun(), { learned } = spec;
-  $("about-prior").textContent = learned ? `Drawn from the prior that ${name} has learned, or from N(0, I), the prior of its autoencoder.`
-    : `Drawn from N(0, I).${spec.advice}`;
+  $("about-prior").textContent = learned ? `Drawn from the prior that ${name} has learned, or from ${spec.name}, the prior of its autoencoder.`
+    : `Drawn from ${spec.name}.${spec.advice}`;
   $("prior-label").hidden = !learned;
   $("options").replaceChildren(...(spec.options ?? []).map(createOption));
   const box = $("cond"), row = box.querySelector(".row");

@@ -183,8 +183,9 @@ class RunSession:
         """
         if source.file is not None:
             images = Images.from_metadata(self.run.metadata["images"])
-            image = decode_upload(source.file, source.name, images)
-            return InputImage(sanitize_file_name(source.name), image, [])
+            batch = decode_upload(source.file, source.name, images)
+            name = sanitize_file_name(source.name)
+            return InputImage(name, batch.image, [], columns=batch.columns)
         split, data = self.data_split, self.data
         if owner is not self and data is None and not self.has_same_images(owner):
             data = owner.run.metadata["images"]["source"]
@@ -280,7 +281,7 @@ class RunSession:
     def draw_samples(
         self, n: int, seed: int, cond: str | None, options: dict[str, Any], standard: bool
     ) -> Rendering:
-        """Draw n samples; standard: from N(0, I), even if the run has learned a prior."""
+        """Draw n samples; standard: from the prior of the autoencoder, which a learned one has."""
         run, model, command = self.run, self.model, self.make_command("sample")
         if standard and isinstance(model, HasTrajectory) and self.autoencoder is not None:
             run, model = RunFolder.open(run.path / AUTOENCODER), model.autoencoder

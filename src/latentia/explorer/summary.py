@@ -16,7 +16,7 @@ from latentia.explorer.session import RunSession
 from latentia.latents.encoding import name_dims
 from latentia.latents.traversal import interval_probabilities, mixture_quantiles
 from latentia.runs.priors import find_learned_prior
-from latentia.runs.sampling import list_classes
+from latentia.runs.sampling import list_classes, name_prior
 
 MIN_RATE = 0.01  # nats; a dimension of lower rate carries no information
 MAX_SLIDERS, N_BINS = 64, 40
@@ -96,10 +96,11 @@ def describe_prior(session: RunSession) -> dict[str, Any]:
     The condition of networks that depend on a label is described too. A run
     without a prior names the command that opens the prior learned of its latents, or trains it.
     """
-    model = session.model
+    model, name = session.model, name_prior(session.autoencoder)
     if condition := session.condition:
         return {
             "learned": False,
+            "name": name,
             "advice": "",
             "condition": "class" if condition.num_classes else "number",
             "column": condition.column,
@@ -110,9 +111,10 @@ def describe_prior(session: RunSession) -> dict[str, Any]:
         path, prior = session.run.path, find_learned_prior(session.run)
         words = ("explore", path, prior.path) if prior else (*TRAIN_PRIOR, path)
         advice = f" For samples of a learned prior: {join_command(('latentia', *words))}"
-        return {"learned": False, "advice": advice if session.autoencoder else ""}
+        return {"learned": False, "name": name, "advice": advice if session.autoencoder else ""}
     return {
         "learned": True,
+        "name": name,
         "condition": model.column and ("class" if model.num_classes else "image"),
         "column": model.column,
         "classes": list_classes(session.run, model),

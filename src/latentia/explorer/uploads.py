@@ -5,11 +5,12 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 import torch
-from torch import Tensor
 
+from latentia.core.contract import Batch
 from latentia.core.errors import Error
 from latentia.data import Images
 from latentia.data.decode import DecodeError, array_to_unit_range
+from latentia.data.preprocess import make_batch
 from latentia.data.read_files import read_headers, read_images
 from latentia.data.tiles import check_single
 
@@ -22,7 +23,7 @@ def sanitize_file_name(name: str) -> str:
     return f"./{base}" if base.startswith("-") or base.isdecimal() else base
 
 
-def decode_upload(content: bytes, name: str, images: Images) -> Tensor:
+def decode_upload(content: bytes, name: str, images: Images) -> Batch:
     """Decode an uploaded file as an image (1, c, h, w) in the format of `images`.
 
     Raises: Error if it is no image, or has more than MAX_MEGAPIXELS
@@ -40,4 +41,5 @@ def decode_upload(content: bytes, name: str, images: Images) -> Tensor:
     except DecodeError as problem:
         text = f"{name or 'The file'} cannot be read ({problem}); give another image."
         raise Error(text) from None
-    return torch.from_numpy(array_to_unit_range(array.copy()))[None]
+    pixels = torch.from_numpy(array_to_unit_range(array.copy()))[None]
+    return make_batch(pixels, preprocessing)

@@ -114,7 +114,14 @@ def split_model(model: Any, shape: Sequence[int]) -> list[ModelPart]:
         module: Any = model
         encoder = FunctionModule(lambda *x: tuple(encode(*x)), module)
         decoder = FunctionModule(decode, module)
+        priors = []
+        if prior := getattr(model, "prior", None):
+            inputs = {"noise": latents["z"], "level": lambda n, rng: torch.rand(n, generator=rng)}
+            priors = [
+                ModelPart("prior", FunctionModule(prior.transform, module), inputs, ("z",), {})
+            ]
         return [
+            *priors,
             ModelPart("encoder", encoder, images | labels, outputs, {}),
             ModelPart("decoder", decoder, latents | labels, ("image",), metadata),
         ]

@@ -12,6 +12,7 @@ from latentia.runs.folder import RunFolder
 DESCRIPTIONS = {
     "encoder": "posterior of an image",
     "decoder": "expected image of latents; with latents from N(0, 1), samples of a VAE",
+    "prior": "latents of the prior, from noise, N(0, 1), and a level, uniform in [0, 1)",
     "generator": "image from noise, N(0, 1)",
     "sampler": "image from noise, N(0, 1), through the learned prior and the decoder",
 }

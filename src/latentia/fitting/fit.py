@@ -108,8 +108,8 @@ def make_request(
         if getattr(options, name) is not None:
             raise Error(f"latentia fit takes no --{name}; leave it out, or use latentia train.")
     is_auto = parameters.get("features", "auto") == "auto"
-    if is_auto and options.aspect == "pad":
-        print_note("--features none, since a pretrained network would see the padding.")
+    if is_auto and Reading.from_options(options).marks_missing:
+        print_note("--features none, since a pretrained network would see missing pixels.")
         parameters, is_auto = {**parameters, "features": "none"}, False
     early = {**parameters, "features": "none"} if is_auto else parameters
     resolve_parameters(rules.FIRST_RECIPE, early)  # errors appear before images are read

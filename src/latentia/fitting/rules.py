@@ -17,7 +17,7 @@ from torch import Tensor
 from latentia.core.tensors import ImageTensor
 from latentia.data.reader import Size
 from latentia.latents.agreement import compute_participation_ratio
-from latentia.models.joint_pca import find_axes
+from latentia.models.joint_pca import check_differences, find_axes
 
 FIRST_RECIPE, PRIOR_RECIPE = "photo_vae", "latent_prior"
 
@@ -48,8 +48,9 @@ MIN_CLASSES, IMAGES_PER_CLASS = 2, 20
 # and the seconds of what follows the epochs, say how long it takes.
 MAX_PRIOR_SHARE, MAX_PRIOR_EPOCHS, PRIOR_SPEED, LAST_SECONDS = 0.35, 150, 6000, 40
 
-# Times of a report, kept for the table of all images and the last report.
-END_SHARE = 1.5
+# Times of a report, kept for the table of all images and the last report, and for the table and map
+# before the first step. Without the second, photographs on a slow processor left the prior 1 epoch.
+END_SHARE, BEGIN_SHARE = 1.5, 1.5
 
 MIRROR_IMAGES = 2000  # images, at most, that decide whether training also shows mirror images
 
@@ -128,6 +129,7 @@ def choose_features(
     Otherwise the name is "none". The second value is a sentence with the two figures.
     """
     rows = [each.flatten(1).double() for each in (pixels, features)]
+    check_differences(rows[0])
     grams = [(each - each.mean(0)) @ (each - each.mean(0)).T for each in rows]
     n_pixel, n_feature = (compute_participation_ratio(gram.numpy()) for gram in grams)
     chosen = name if n_feature >= MIN_FEATURE_RATIO * n_pixel else "none"
@@ -156,6 +158,14 @@ def choose_prior_parameters(facts: ImageFacts) -> dict[str, Any]:
 def count_prior_seconds(n_train: int) -> float:
     """Return the seconds that the prior and what follows need, at most."""
     return MAX_PRIOR_EPOCHS * n_train / PRIOR_SPEED + LAST_SECONDS
+
+
+def count_seconds_of_reports(report: float) -> float:
+    """Return the seconds of tables and reports that neither training has in its plan.
+
+    report: of the first training. A slow processor needs more than LAST_SECONDS after the epochs.
+    """
+    return BEGIN_SHARE * report + max(0.0, (1 + END_SHARE) * report - LAST_SECONDS)
 
 
 def describe_count(count: int) -> str:

@@ -163,12 +163,17 @@ class Fit:
         chosen = rules.choose_first_parameters(self.request.facts) | self.request.parameters
         left, share = self.count_seconds_left(), 1 - rules.MAX_PRIOR_SHARE
         rest = rules.count_prior_seconds(self.request.facts.n_train)
+        seconds = max(share * left, left - rest)
         try:
-            return self._plan(rules.FIRST_RECIPE, self.path, chosen, max(share * left, left - rest))
+            stage = self._plan(rules.FIRST_RECIPE, self.path, chosen, seconds)
         except TooShortError as error:
             needed = min(error.seconds / share, error.seconds + rest)
             spent = 60 * self.request.minutes - left
             raise TooShortError("latentia fit", spent + needed) from None
+        for_training = max(0.0, 1 - rules.count_seconds_of_reports(stage["end"]) / seconds)
+        epochs = stage["parameters"]["epochs"]
+        stage["parameters"]["epochs"] = max(1, int(epochs * for_training))
+        return stage
 
     def _plan_prior(self) -> Stage:
         """Plan the prior; it has an epoch even if there is no time left, for samples to show."""

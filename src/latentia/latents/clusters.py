@@ -1,6 +1,7 @@
 """Groups of similar images: k-means of their coordinates, the number of groups, its stability."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -171,16 +172,20 @@ def measure_stability(points: np.ndarray, groups: np.ndarray, number: int) -> Sc
 
 
 def score_agreement(groups: np.ndarray, labels: np.ndarray, resamples: int = 200) -> Score:
-    """Agreement of groups with labels, with a bootstrap over images."""
+    """Agreement of groups with labels, with a bootstrap over images.
+
+    An image that is drawn twice agrees with itself, so the scores are moved to the mean `value`.
+    """
     from sklearn.metrics import adjusted_rand_score
 
     rng = np.random.default_rng(2)
     rows = rng.integers(len(labels), size=(resamples, len(labels)))
     scores = [adjusted_rand_score(labels[each], groups[each]) for each in rows]
-    return make_score(float(adjusted_rand_score(labels, groups)), scores)
+    value = float(adjusted_rand_score(labels, groups))
+    return make_score(value, np.array(scores) + (value - np.mean(scores)))
 
 
-def make_score(value: float, scores: list[float]) -> Score:
+def make_score(value: float, scores: Sequence[float] | np.ndarray) -> Score:
     return Score(value, *map(float, np.quantile(scores, [0.025, 0.975])))
 
 

@@ -28,7 +28,7 @@ def identify_encoder(model: Any) -> str:
 
 
 class LatentTable(NamedTuple):
-    """Posterior means, standard deviations and KL to N(0, I) of n images.
+    """Posterior means, standard deviations and KL to the prior of n images.
 
     Parameters
     ----------

@@ -61,10 +61,11 @@ def read_latents(
 
 
 def is_latent_row(name: Any) -> bool:
-    """Whether a name is FILE:ROW, a row of a table of latents."""
+    """Whether a name is FILE:ROW, a row of a table of latents, which may be missing."""
     file, _, row = name.rpartition(":") if isinstance(name, str) else ("", "", "")
     path = Path(file).expanduser()
-    return bool(row) and path.suffix.lower() in FILE_READERS and path.is_file()
+    is_row = path.suffix.lower() in FILE_READERS and bool(row)
+    return is_row and (row.isdecimal() or path.is_file())
 
 
 def read_latent_row(name: str, decoder: Any) -> Float[Tensor, "1 *latent"]:

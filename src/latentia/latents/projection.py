@@ -10,6 +10,7 @@ from torch import Tensor
 from latentia.core.contract import HasEncoder
 from latentia.core.errors import Error
 from latentia.core.parameters import require_at_least
+from latentia.core.prior import Prior, transform_rows
 from latentia.core.schedules import cosine
 from latentia.core.seeding import sample_normal_rows
 from latentia.core.tensors import ImageTensor, Latents, PerImage, map_chunks, max_batch_size
@@ -47,7 +48,7 @@ def project_image(
     sigma: float = 0.05,
     seed: int = 0,
 ) -> Projection:
-    """Minimise |x - G(z)|^2 / (2 sigma^2) + |z|^2 / 2 by Adam, from several starts.
+    """Minimise |x - G(z)|^2 / (2 sigma^2) - log p(z) by Adam, from several starts.
 
     This is the mode of the posterior of z for Gaussian pixels (Bora et al. 2017, arXiv 1703.03208,
     equation 1, with the prior's density as penalty).
@@ -65,11 +66,13 @@ def project_image(
     # an image is clipped beyond black and white, and has no error there
     low, high = target.where(target > 0, -torch.inf), target.where(target < 1, torch.inf)
     decode, generate = model.decode, getattr(model, "generate", model.decode)
+    prior: Prior | None = getattr(model, "prior", None)
 
     def compute_objective(z: Latents) -> PerImage:
         images = generate(z)
         error = (images - images.clamp(low, high)).square().flatten(1).sum(1)
-        return error / (2 * sigma**2) + z.square().flatten(1).sum(1) / 2
+        energy = z.square().flatten(1).sum(1) / 2 if prior is None else -prior.log_prob(z)
+        return error / (2 * sigma**2) + energy
 
     if starts is None and isinstance(model, HasEncoder):
         z = model.encode(image).mean
@@ -77,6 +80,7 @@ def project_image(
         starts = starts or STARTS
         n, rows = CANDIDATES * starts, max_batch_size(image.shape, CANDIDATES)
         z = sample_normal_rows(n, model.latent_shape, seed=seed, purpose="projection").to(target)
+        z = transform_rows(prior, z, seed)
         with torch.no_grad():
             z = z[map_chunks(compute_objective, z, rows=rows).argsort(stable=True)[:starts]]
     first, z = z[:1], z.detach().clone().requires_grad_()

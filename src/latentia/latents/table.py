@@ -79,7 +79,7 @@ def write_table(
     The suffix is .parquet, .csv, .npz or .h5ad, or .tsv for the files of TensorBoard's projector.
 
     Columns: key, split, mu_* and sd_* of the posterior (mu_channel_row_column for a latent map;
-    no sd_* if the posterior defines none), rate (KL to N(0, I)) and distortion (-log p(image |
+    no sd_* if the posterior defines none), rate (KL to the prior) and distortion (-log p(image |
     posterior mean), so below that of `latentia evaluate`, which draws z), both in nats, mse (per
     pixel, of the decoded posterior mean), float32, encoder (of which the latents are), and the
     labels. A label with class names is
@@ -185,6 +185,10 @@ def encode_batches(
             parts["sd"] = posterior.sd
         for name, values in parts.items():
             columns |= zip([f"{name}_{k}" for k in dims], to_flat_array(values).T, strict=True)
+        if hasattr(posterior, "tokens"):
+            tokens = posterior.tokens.flatten(1).T.cpu().numpy()
+            names = name_dims(posterior.tokens.shape[1:])
+            columns |= zip([f"token_{k}" for k in names], tokens, strict=True)
         if axes:
             values = to_flat_array(axes.rotate(posterior.mean, None)[0]).T
             columns |= {f"pc_{k}": each for k, each in enumerate(values)}
@@ -234,7 +238,7 @@ def make_label_columns(columns: dict[str, Tensor], classes: Classes) -> dict[str
     for name, values in columns.items():
         if values.ndim > 1:  # a column of images
             continue
-        is_reserved = name in RESERVED_NAMES or name.startswith(("mu_", "sd_", "pc_"))
+        is_reserved = name in RESERVED_NAMES or name.startswith(("mu_", "sd_", "pc_", "token_"))
         column, numbers = f"{name}_label" if is_reserved else name, values.cpu().numpy()
         if names := classes.get(name):
             labels[column] = [names[k] if 0 <= k < len(names) else "" for k in numbers.tolist()]

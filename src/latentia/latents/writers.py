@@ -48,15 +48,16 @@ def open_arrow_file(
 def open_npz_file(path: Path, shape: tuple[int, ...]) -> Iterator[WriteBatch]:
     """Yield a function that takes batches, which are written at the end.
 
-    mu and sd are arrays (n, *latent).
+    mu and sd are arrays (n, *latent), tokens are (n, h, w).
     """
     batches: list[pa.RecordBatch] = []
     yield batches.append
     table, arrays = pa.Table.from_batches(batches), {}
     names = {column.split("_")[0] for column in table.column_names}
-    for name in sorted(names & {"mu", "sd"}):
-        arrays[name] = stack_dims(table, name, shape).reshape(-1, *shape)
-        table = table.drop_columns([f"{name}_{k}" for k in name_dims(shape)])
+    for name in sorted(names & {"mu", "sd", "token"}):
+        part = shape[1:] if name == "token" else shape
+        arrays[name] = stack_dims(table, name, part).reshape(-1, *part)
+        table = table.drop_columns([f"{name}_{k}" for k in name_dims(part)])
     for name in table.column_names:
         values = table[name].to_numpy()
         arrays[name] = values.astype(str) if values.dtype == object else values
@@ -104,7 +105,7 @@ def open_vector_file(path: Path, shape: tuple[int, ...]) -> Iterator[WriteBatch]
 
 
 def stack_dims(table: pa.Table, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Return the columns of all dimensions of mu or sd as one array (n, d)."""
+    """Return the columns of all dimensions of mu, sd or token as one array (n, d)."""
     return np.stack([table[f"{name}_{k}"].to_numpy() for k in name_dims(shape)], 1)
 
 

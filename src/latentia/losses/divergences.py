@@ -86,6 +86,51 @@ def log_aggregate_posterior(
     return log_q, (log_weight[..., None] + log_density).logsumexp(1)
 
 
+KERNEL_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # of the code of Tolstikhin et al. 2018
+
+
+@dataclass(frozen=True)
+class MMD:
+    """Squared maximum mean discrepancy of q(z) and N(0, I), with a share of the rate.
+
+    Zhao et al. 2019, arXiv 1706.02262, equation 6. Without the rate it is the divergence of the
+    Wasserstein autoencoder, WAE-MMD: Tolstikhin et al. 2018, arXiv 1711.01558, algorithm 2.
+
+    Parameters
+    ----------
+    weight : lambda, of the squared discrepancy
+    rate_weight : 1 - alpha of Zhao et al.
+    """
+
+    weight: float = 1000.0
+    rate_weight: float = 0.0
+
+    def __call__(self, posterior: Posterior, z: Tensor, context: StepContext) -> Terms:
+        terms = log_rate(posterior.kl())
+        if self.rate_weight:
+            terms = {"rate": Term(self.rate_weight, posterior.kl(), Role.KL)}
+        return {**terms, "MMD": Term(self.weight, squared_mmd(z), Role.PENALTY)}
+
+
+def squared_mmd(z: Float[Tensor, "b *latent"]) -> Float[Tensor, " b"]:
+    """Each draw's part of MMD(q(z), N(0, I))^2; the mean over independent draws is unbiased.
+
+    The kernel is the mean of Gaussian kernels exp(-|z - z'|^2 / (2 v)) with v = d times the scales
+    above. The pairs of q are those of this process's batch, without a draw and itself (Gretton et
+    al. 2012, lemma 6); expectations over N(0, I) are exact.
+    """
+    z = z.flatten(1)
+    (b, d), squares = z.shape, z.square().sum(1)
+    distances = (z[:, None] - z).square().sum(2)
+    is_pair = ~torch.eye(b, dtype=torch.bool, device=z.device)
+    parts = []
+    for v in (d * scale for scale in KERNEL_SCALES):
+        pairs = ((-distances / (2 * v)).exp() * is_pair).sum(1) / max(b - 1, 1)
+        cross = (v / (v + 1)) ** (d / 2) * (-squares / (2 * (v + 1))).exp()
+        parts.append(pairs - 2 * cross + (v / (v + 2)) ** (d / 2))
+    return torch.stack(parts).mean(0)
+
+
 @dataclass(frozen=True)
 class Capacity:
     """gamma |mean rate of the batch - C|; Burgess et al. 2018, arXiv 1804.03599, equation 8.

@@ -8,7 +8,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from latentia.core.errors import Error
 from latentia.core.seeding import restore_global_generators, seed_global_generators
+from latentia.core.text import pluralize
 
 ERROR_LIMIT = 1.15  # of the linear map, as a multiple of pixel PCA's; networks regain about a tenth
 MAX_WEIGHT, WEIGHT_STEPS = 1000.0, 8  # of the bisection between 1 and the largest weight
@@ -77,6 +79,15 @@ def fit_feature_axes(features: Float[Tensor, "rows f"], dims: int) -> FeatureAxe
     axes, variances = find_axes(features - mean, dims)
     missing = dims - len(variances)
     return FeatureAxes(mean, F.pad(axes * variances.mean().rsqrt(), (0, missing)))
+
+
+def check_differences(pixels: Float[Tensor, "rows n"]) -> None:
+    """Raises: Error if all images are equal: they have no principal axes."""
+    if (pixels == pixels[:1]).all():
+        raise Error(
+            f"Of {pluralize(len(pixels), 'training image')} no two differ, so there are no "
+            "coordinates to learn; give at least 2 images that differ."
+        )
 
 
 def measure_pixel_noise(centred: Float[Tensor, "rows n"], dims: int) -> Float[Tensor, ""]:

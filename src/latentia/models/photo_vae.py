@@ -16,7 +16,12 @@ from latentia.core.progress import print_note
 from latentia.core.seeding import noise, uniform
 from latentia.core.tensors import ImageTensor, PerImage, check_tensor
 from latentia.losses.likelihoods import Likelihood
-from latentia.models.joint_pca import choose_weight, fit_feature_axes, fit_joint_pca
+from latentia.models.joint_pca import (
+    check_differences,
+    choose_weight,
+    fit_feature_axes,
+    fit_joint_pca,
+)
 from latentia.models.pretrained_features import extract_features, is_stored, load_network
 from latentia.models.vae import VAE
 from latentia.nets.efficientnet import FEATURE_DIMS, EfficientNetLite0
@@ -108,6 +113,7 @@ class PhotoVAE(VAE):
         pixels = torch.cat([view(sample.images).flatten(1) for view in views])
         means = pixels.nanmean(0).nan_to_num(0.5)
         pixels = pixels.where(~pixels.isnan(), means)  # missing ones deviate from no mean
+        check_differences(pixels[: len(sample.images)])
         if not self.reads_features:
             self._use_closed_form(pixels, pixels[:, :0])
             return {}

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from latentia.core.contract import Batch, Player, Role, StepContext, Term, Terms
 from latentia.core.gaussian import DiagonalGaussian
 from latentia.core.missing import average_pixels, get_mask, keep_missing
-from latentia.core.posterior import Posterior, draw_latents
+from latentia.core.posterior import Posterior, at_draw, draw_latents
+from latentia.core.prior import Prior, transform_rows
 from latentia.core.schedules import Schedule, constant
-from latentia.core.seeding import noise, sample_normal_rows
+from latentia.core.seeding import noise, sample_normal_rows, uniform
 from latentia.core.tensors import (
     CHUNK_ROWS,
     ImageTensor,
@@ -49,7 +50,7 @@ class VAE(ConditionalModel):
     beta : callable
         weight of the rate, a schedule over the run
     posterior : callable
-        encoder's output to a `Posterior`; it may be a module, which is then trained
+        encoder's output to a `Posterior`; it may be a module, which is then trained, and a `Prior`
 
     Attributes
     ----------
@@ -91,6 +92,11 @@ class VAE(ConditionalModel):
         self.image_shape: tuple[int, ...] = tuple(encoder.image_shape)  # pyright: ignore
         self.latent_shape: tuple[int, ...] = tuple(encoder.latent_shape)  # pyright: ignore
 
+    @property
+    def prior(self) -> Prior | None:
+        """The prior of the latents; None: N(0, I)."""
+        return self.posterior if isinstance(self.posterior, Prior) else None
+
     def players(self) -> dict[str, Player]:
         return {"vae": Player(self, self.terms)}
 
@@ -120,6 +126,7 @@ class VAE(ConditionalModel):
     ) -> Terms:
         """Return the terms of a forward pass: distortion, beta * divergence, supervision."""
         beta = context.number(lambda now: self.beta(now.progress))
+        posterior = at_draw(posterior, z)
         divergence = self.divergence(posterior, z, context)
         if self.dial and self.dial.row_betas is not None:
             beta = beta * self.dial.row_betas
@@ -229,7 +236,7 @@ class VAE(ConditionalModel):
     def sample(
         self, n: int, *, seed: int = 0, cond: Tensor | None = None, temperature: float = 1.0
     ) -> ImageTensor:
-        """Decode n draws from the prior N(0, I) to expected images (n, c, h, w) in [0, 1].
+        """Decode n draws from the prior to expected images (n, c, h, w) in [0, 1].
 
         cond: label of each image, or of all; by default as often as in the training images.
         temperature: factor of the prior's standard deviations.
@@ -243,7 +250,14 @@ class VAE(ConditionalModel):
     ) -> Latents:
         """Return the latents that `sample` decodes."""
         z = temperature * sample_normal_rows(n, self.latent_shape, seed=seed, purpose="prior")
-        return z.to(next(self.parameters()))
+        return transform_rows(self.prior, z.to(next(self.parameters())), seed)
+
+    def draw_step_prior(self, like: Latents, context: StepContext) -> Latents:
+        """Draw as many latents of the prior as `like` has rows, for a step of the training."""
+        eps = noise(context, "prior", self.latent_shape, like)
+        if self.prior is None:
+            return eps
+        return self.prior.transform(eps, uniform(context, "component", like))
 
     @with_columns
     def score(self, batch: Batch, context: StepContext) -> dict[str, PerImage]:
@@ -272,4 +286,8 @@ class VAE(ConditionalModel):
         z, posterior = draw_latents(posterior, eps)
         scores, rate = self.score_latents(z, batch.image), posterior.kl()
         distortion, scores["mse_draws"] = scores.pop("distortion"), scores.pop("mse")
+        if self.selection_metric == "objective":  # without a bound that could select the weights
+            terms = self.divergence(posterior, z, context).values()
+            cost = sum(term.weight * term.value for term in terms)
+            scores["objective"] = distortion + self.beta(1.0) * cost
         return {"nelbo": distortion + rate, "distortion": distortion, "rate": rate, **scores}

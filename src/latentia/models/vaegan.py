@@ -200,7 +200,7 @@ class VAEGAN(VAE):
     def decode_prior(self, z: Latents, context: StepContext) -> Tensor:
         """Decode as many prior latents as `z` has rows, to raw outputs."""
         with evaluation_mode(self.decoder):
-            return self.decoder(noise(context, "prior", self.latent_shape, z))
+            return self.decoder(self.draw_step_prior(z, context))
 
     def critic_terms(self, batch: Batch, context: StepContext, shared: ForwardPass) -> Terms:
         if not shared.fakes:

@@ -39,6 +39,8 @@ def augment(
     if unknown := [name for name in names if name not in TRANSFORMATIONS]:
         choices = ", ".join(TRANSFORMATIONS)
         raise Error(f"--augment names '{unknown[0]}'; it is one or several of {choices}.")
+    if double := [name for name in names if names.count(name) > 1]:
+        raise Error(f"--augment names {double[0]} more than once; name each transformation once.")
     height, width = plan.images.shape[1:]
     if "rotate90" in names and height != width:
         raise Error(
@@ -46,7 +48,7 @@ def augment(
             " or give a square --size."
         )
     if any(plan.images.to_metadata()["columns"].values()):
-        raise Error("--augment would not transform the patterns of these images; leave it out.")
+        raise Error("--augment would not transform the patterns or masks of these images; omit it.")
     if isinstance(model, LatentDiffusion) and model.is_latent:
         raise Error("--augment transforms images, and this recipe trains on latents; leave it out.")
     augmentation = Augmentation(names, augment_probability)

@@ -6,7 +6,7 @@ from latentia.core.schedules import Schedule, delayed, linear
 from latentia.losses.divergences import kl
 from latentia.losses.likelihoods import Gaussian
 from latentia.models.vae import VAE
-from latentia.modifiers.divergence import refuse_iwae, refuse_levels
+from latentia.modifiers.divergence import refuse_iwae, refuse_levels, refuse_prior
 from latentia.nets.beta_conditioning import BetaEmbedding, BetaScale, add_beta_conditioning
 from latentia.training.plan import Plan
 
@@ -31,6 +31,7 @@ def multirate(plan: Plan, multirate: str = "0.01:10") -> Plan:
         raise Error("--multirate needs a model with a rate (KL); leave it out of this recipe.")
     refuse_iwae(model, "--multirate trades distortion for rate")
     refuse_levels(model, "--multirate")
+    refuse_prior(model, "--multirate")
     if model.divergence is not kl:
         raise Error("--multirate and another option both change the rate (KL): leave one out.")
     beta = model.beta(1.0)

@@ -57,7 +57,8 @@ def check_label_columns(option: str, names: list[str], images: Images) -> None:
     columns = images.to_metadata()["columns"]
     scalars = [name for name, shape in columns.items() if not shape]
     if unknown := [name for name in names if name not in scalars]:
+        has = f"{', '.join(scalars)}: name one of them, or" if scalars else "no label columns:"
         raise Error(
-            f"{option} names {', '.join(unknown)}; {images.source.name} has "
-            f"{', '.join(scalars) or 'no label columns'}: name one of them, or give --labels FILE."
+            f"{option} names {', '.join(unknown)}; {images.source.name} has {has} give --labels "
+            "FILE."
         )

@@ -6,9 +6,11 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 from typing_extensions import Doc
 
+from latentia.core.gaussian import DiagonalGaussian
 from latentia.core.schedules import constant, cosine, ramp_from
 from latentia.data import open_images
 from latentia.losses.likelihoods import SymmetricGaussian
+from latentia.models.fsq import quantize
 from latentia.models.vaegan import VAEGAN, PublishedObjective
 from latentia.nets.autoencoder import Architecture, Decoder, Encoder
 from latentia.nets.critic import PatchCritic
@@ -24,6 +26,11 @@ ADVERSARY_FROM = Doc("fraction of the run, 0 to 1, after which the adversarial l
 AdversaryFrom = Annotated[types.Fraction, ADVERSARY_FROM]
 
 
+QUANTIZER = Doc(
+    "fsq: latents are codes, of 8x5x5x5 values with 4 channels (finite scalar quantisation)"
+)
+
+
 @recipe
 def image_autoencoder(
     data: types.Data = "vehicles",
@@ -35,6 +42,7 @@ def image_autoencoder(
         int, Ge(2), Doc("number of channels of the first stage and of the critic, at least 2")
     ] = 32,
     layers: Annotated[int, Ge(1), Doc("number of residual blocks in each stage, at least 1")] = 1,
+    quantizer: Annotated[Literal["none", "fsq"], QUANTIZER] = "none",
     beta: types.Beta = 1.0,
     adversarial_weight: AdversarialWeight = 0.5,
     feature_weight: FeatureWeight = 0.5,
@@ -49,15 +57,19 @@ def image_autoencoder(
     Rombach et al. 2022, arXiv 2112.10752, with the networks of diffusers' AutoencoderKL: Gaussian
     reconstruction with a learned sigma, beta KL, a critic of patches and feature matching, the two
     weighted by their gradients at the decoder's output. For grey images 3,883,142 parameters, and
-    166,113 in the critic.
+    166,113 in the critic. With --quantizer fsq (Mentzer et al. 2023, arXiv 2309.15505) the rate is
+    constant, and --beta has no effect.
     """
     images = open_images(data, size=size, channels=channels)
     widths, shape = tuple(k * width for k in WIDTH_FACTORS[factor]), images.shape
     architecture = Architecture(widths, latent, layers, gcd(32, width))
     critic = PatchCritic(shape, (width, 2 * width, 4 * width))
-    vae = Encoder(shape, architecture), Decoder(shape, architecture), SymmetricGaussian("learned")
+    posterior, decoder = DiagonalGaussian.from_heads, Decoder(shape, architecture)
+    if quantizer == "fsq":
+        posterior, decoder = quantize(decoder, latent)
+    vae = Encoder(shape, architecture), decoder, SymmetricGaussian("learned")
     ratio, matching = (ramp_from(adversary_from, w) for w in (adversarial_weight, feature_weight))
     objective = PublishedObjective(ratio, matching, reconstruction_weight=1.0)
-    model = VAEGAN(*vae, critic, objective, constant(beta))
+    model = VAEGAN(*vae, critic, objective, constant(beta), posterior)
     adam = {"critic": Adam(lr, betas=(0.5, 0.9)), "vae": Adam(lr, schedule=cosine(warmup=0.02))}
     return Plan(model, images, adam, batch, epochs, average)

@@ -5,11 +5,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 
 from latentia.core.contract import Model, get_decoder
 from latentia.core.memory import check_picture_memory
 from latentia.core.tensors import to_display_channels
+from latentia.core.text import pluralize
 from latentia.latents.table import tabulate_latents
 from latentia.models.latent_diffusion import CLUSTER_COLUMN
 from latentia.nets.column_condition import decode_latents, get_condition, use_columns
@@ -85,3 +87,15 @@ def render_samples(
         table = table.assign(condition=labels) if labels else table
         grid = add_latents(grid, table)
     return add_single_images(grid, column or "", labels)
+
+
+def render_completions(
+    run: RunFolder, images: Float[Tensor, "n c h w"], draws: Float[Tensor, "n samples c h w"]
+) -> RenderedImages:
+    """Show each image, whose hidden pixels are NaN, in a row with its completions."""
+    samples = draws.shape[1]
+    caption = (
+        f"{run.name}: {pluralize(len(images), 'image')}, hidden pixels left blank, and "
+        f"{pluralize(samples, 'draw')} of these"
+    )
+    return render_grid(torch.cat([images[:, None], draws], 1).flatten(0, 1), 1 + samples, caption)

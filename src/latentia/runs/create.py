@@ -14,6 +14,7 @@ from latentia.core.folders import PART, fill_folder
 from latentia.core.parameters import validate_parameters
 from latentia.core.text import join_command
 from latentia.data.dataset import COLOUR_NOTE
+from latentia.data.reading import Reading
 from latentia.runs import build
 from latentia.runs.autoencoder_source import check_data_options, find_autoencoder
 from latentia.runs.folder import RunFolder, find_unused_path, resolve_unnamed_path
@@ -121,7 +122,7 @@ def find_option_files(options: Options) -> dict[str, Any]:
         file = Path(str(values[name])).expanduser()
         if file.is_file() and not file.name.isdecimal():  # a number is a row
             values[name] = str(file.resolve())
-    return values
+    return values | {"missing": Reading.from_options(options).missing}
 
 
 def find_new_folder(recipe: str, path: Path | str | None) -> Path:

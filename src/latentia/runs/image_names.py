@@ -40,6 +40,7 @@ def read_images(
     Raises: Error if there is no such image, or it cannot be read.
     """
     is_single = isinstance(images, str | Path) or is_array(images) or is_pillow_image(images)
+    images = () if images is None else images
     names: list[str] = []
     keys: list[str | None] = []
     pixels: list[Tensor] = []

@@ -32,16 +32,17 @@ def resolve_sampling(
     Raises: Error if the model has no such options, or a value is out of its range.
     """
     if not isinstance(model, HasTrajectory):
+        prior = name_prior(model)
         allowed = {TEMPERATURE} & inspect.signature(model.sample).parameters.keys()
         if unknown := [name for name in sampling_params if name not in allowed]:
             raise Error(
-                f"{run.path} draws from N(0, I), which has no --{unknown[0]}; "
+                f"{run.path} draws from {prior}, which has no --{unknown[0]}; "
                 "leave it out, or learn a prior: latentia train latent_prior --autoencoder RUN."
             )
         temperature = sampling_params.get(TEMPERATURE, 1)
         if not 0 <= temperature < math.inf:
             raise Error(f"--temperature is {temperature:g}; it must be a number, at least 0.")
-        return sampling_params, f"prior N(0, {'' if temperature == 1 else f'{temperature:g}² '}I)"
+        return sampling_params, f"prior {name_prior(model, temperature)}"
     if TEMPERATURE in sampling_params:
         raise Error(
             f"{run.path} draws from a learned prior, which has no --temperature; leave it out, or "
@@ -55,6 +56,13 @@ def resolve_sampling(
     elif model.column is not None:
         description += ", without a condition"
     return {"sampling": options}, description
+
+
+def name_prior(model: Any, temperature: float = 1.0) -> str:
+    """Name the prior that a model without a trajectory samples."""
+    if prior := getattr(model, "prior", None):
+        return prior.caption + (f", temperature {temperature:g}" if temperature != 1 else "")
+    return f"N(0, {'' if temperature == 1 else f'{temperature:g}² '}I)"
 
 
 def list_classes(run: RunFolder, model: Model) -> list[str]:

@@ -14,6 +14,8 @@ from latentia.data import Images
 from latentia.data.reading import Aspect, Pages, Splits
 from latentia.training.optimizers import Adam
 
+MISSING_ADVICE = "missing pixels", "leave out --missing"
+
 
 @dataclass
 class Plan:
@@ -85,15 +87,17 @@ class Plan:
     def _check_missing(self) -> None:
         """Raises: Error if the model or its likelihood would see missing pixels."""
         model, likelihood = self.model, getattr(self.model, "likelihood", None)
+        is_padding = self.images.source.reading.missing is None
+        pixels, advice = ("padding", "give --aspect crop") if is_padding else MISSING_ADVICE
         if not model.leaves_out_missing:
             raise Error(
-                f"{type(model).__name__} cannot leave padding out of its loss; give --aspect crop, "
-                "or another recipe such as conv_vae, or photo_vae with --features none."
+                f"{type(model).__name__} cannot leave {pixels} out of its loss; {advice}, or take "
+                "another recipe such as conv_vae, or photo_vae with --features none."
             )
         if likelihood is not None and not likelihood.leaves_out_missing(self.images.shape):
             raise Error(
-                f"The likelihood {type(likelihood).__name__} cannot leave padding out of its loss; "
-                "give --aspect crop, or let its nll end in self.sum_pixels."
+                f"The likelihood {type(likelihood).__name__} cannot leave {pixels} out of its loss;"
+                f" {advice}, or let its nll end in self.sum_pixels."
             )
 
     def batch_size(self) -> int:
@@ -139,6 +143,10 @@ class Options:
         how an image of other proportions than --size gets them: stretch changes its proportions,
         crop takes its central part, pad adds a border that takes no part in the loss (default
         stretch)
+    missing : {alpha,nan,DIR}
+        which pixels are missing, and take no part in the loss and the metrics: those of an opacity
+        below one half, those that are NaN, or those that are black in the image's mask in a folder,
+        a file of its name, such as DIR/1.png for 1.jpg
     stream
         read .tar or .parquet shards during training, and store no decoded pixels on disk
     splits : {own,seeded}
@@ -224,6 +232,7 @@ class Options:
     skip_unreadable: bool = False
     max_pixels: Annotated[int | None, Ge(1)] = None
     aspect: Aspect = "stretch"
+    missing: str | None = None
     balance: str | None = None
     log_every: Annotated[int, Ge(1)] = 50
     save_every: Annotated[int, Ge(1)] = 500

@@ -9,16 +9,18 @@ import numpy as np
 
 from latentia.core.errors import Error
 from latentia.core.text import pluralize
+from latentia.data.aspect import resize_planes
 from latentia.data.decode import (
     DecodeError,
     Preprocessing,
     ValueRangeError,
     array_to_unit_range,
     convert_channels,
-    resize_planes,
+    find_allowed,
     scale_pixels,
 )
 from latentia.data.levels import Depth, format_value, make_range_error
+from latentia.data.masks import MaskFolder
 from latentia.data.reader import LabelColumns, LoadOptions, SourceInfo
 
 CHANNEL_COUNTS = (1, 3, 4)  # sizes of a last dimension that are taken for channels
@@ -59,6 +61,7 @@ class ArrayReader:
         )
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
+        MaskFolder(preprocessing.mask_folder).require([self.source_name])
         row, everything = 0, self.images_by_split.values()
         size = min(CHUNK_SIZE, CHUNK_VALUES // math.prod(out.shape[1:]) + 1)
         for images in everything:
@@ -126,11 +129,11 @@ def scale_images(
 ) -> np.ndarray:
     """Scale as `decode.scale_pixels`. others: images whose values an error has to state too."""
     dtype, white = images.dtype.newbyteorder("="), preprocessing.white
-    if dtype.kind == "f" and not np.isfinite(images).all():
-        count = int((~np.isfinite(images)).sum())
+    if dtype.kind == "f" and not (allowed := find_allowed(images, preprocessing)).all():
         raise Error(
-            f"{source_name} holds NaN or infinity in {pluralize(count, 'value')}; allowed are"
-            " finite numbers in [0, 1]: correct them, or leave those images out."
+            f"{source_name} holds NaN or infinity in {pluralize(int((~allowed).sum()), 'value')};"
+            " allowed are finite numbers in [0, 1]: correct them, leave those images out, or give"
+            " --missing nan if NaN stands for missing pixels."
         )
     reason = f"{dtype} has no white of its own"
     try:
@@ -158,4 +161,5 @@ def fit_images(images: np.ndarray, preprocessing: Preprocessing, source_name: st
         ) from None
     if images.shape[2:] == (preprocessing.height, preprocessing.width):
         return images
-    return np.stack([resize_planes(np.ascontiguousarray(image), preprocessing) for image in images])
+    size, aspect = preprocessing.size, preprocessing.aspect
+    return np.stack([resize_planes(np.ascontiguousarray(x), size, aspect) for x in images])

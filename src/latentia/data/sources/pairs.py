@@ -88,7 +88,7 @@ class PairReader:
         limit = options.size or (sizes[0] if len(sizes) == 1 else None)
         is_larger = limit and math.prod(partner_sizes[0]) > math.prod(limit)
         if self.is_limited and limit and (len(partner_sizes) > 1 or is_larger):
-            if options.reading.marks_missing:
+            if options.reading.aspect == "pad":
                 raise Error(
                     f"--aspect pad gives {self.folders[1]}/ a border, which is no part of an"
                     f" {self.column}; give images of one size that is at most --size, or --aspect"
@@ -108,6 +108,7 @@ class PairReader:
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         channels, height, width = self.partner_pixels.shape[1:]
         own_size = replace(preprocessing, height=height, width=width, channels=channels)
+        own_size = replace(own_size, missing=None)  # all of a partner is known
         pixels = np.empty_like(self.partner_pixels)
         self.partners.read_into(pixels, own_size)
         self.partner_pixels[:] = pixels[self.partner_rows]

@@ -15,6 +15,7 @@ from latentia.data.headers import read_header
 from latentia.data.image_files import ImageFiles
 from latentia.data.label_columns import encode_table
 from latentia.data.levels import Depth
+from latentia.data.masks import MaskFolder
 from latentia.data.pages import DecodeError, catch_decode_errors, is_pillow_image
 from latentia.data.preprocess import is_array, preprocess_image
 from latentia.data.reader import LabelColumns, LoadOptions, SourceInfo
@@ -79,6 +80,7 @@ class SequenceReader:
         if self.image_files:
             self.image_files.decode_into(out, preprocessing)
             return
+        MaskFolder(preprocessing.mask_folder).require([self.source_name])
         for k in show_progress(range(len(out)), len(out), f"{self.source_name}: reading images"):
             label = f"Item {k} of {self.source_name}"
             try:

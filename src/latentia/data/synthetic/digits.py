@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from latentia.data.decode import Preprocessing, resize_planes
+from latentia.data.aspect import resize_planes
 from latentia.data.synthetic.blocks import SyntheticImages
 
 
@@ -38,8 +38,7 @@ def make_digits(n: int = 1797, size: int = 32) -> SyntheticImages:
     from sklearn.datasets import load_digits
 
     data: Any = load_digits()
-    preprocessing = Preprocessing(size, size, 1, None, 1.0)
     small = (data.images[:n] / 16).astype(np.float32)
-    large = np.stack([resize_planes(image[None], preprocessing) for image in small])
+    large = np.stack([resize_planes(image[None], (size, size), "stretch") for image in small])
     labels, names = data.target[:n].astype(np.int64), [str(name) for name in data.target_names]
     return np.rint(large * 255).astype(np.uint8), {"label": labels}, {"label": names}

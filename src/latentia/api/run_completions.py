@@ -1,0 +1,136 @@
+"""Methods of a run that draw the hidden pixels of given images."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from latentia.api.run_projections import RunProjections
+from latentia.core.errors import Error
+from latentia.core.memory import check_picture_memory
+from latentia.core.missing import MASK_COLUMN
+from latentia.core.parameters import require_at_least
+from latentia.data import Images
+from latentia.data.preprocess import read_mask
+from latentia.latents.completion import complete_images
+from latentia.models.latent_diffusion import LatentDiffusion
+from latentia.nets.column_condition import use_columns
+from latentia.report.rendered_images import RenderedImages
+from latentia.report.rendered_samples import render_completions
+from latentia.runs.sampling import format_condition, parse_condition
+
+
+class RunCompletions(RunProjections):
+    """Images whose hidden pixels are drawn, given the others."""
+
+    def complete(
+        self, images: Any, mask: Any = None, *, samples: int = 8, **options: Any
+    ) -> Float[Tensor, "n samples c h w"]:
+        """Draw the hidden pixels of images.
+
+        Parameters
+        ----------
+        images : array, tensor, file, key, row number, or a list of these
+            images to complete
+        mask : array, tensor or file, optional
+            mask of all images, white (or True) where pixels are observed, black where they are to
+            be drawn; by default the missing pixels of each image, of a run with `missing`
+        samples : int
+            number of draws of each image, at least 1
+        **options
+            steps, seed, split and cond, as in `plot_completions`
+
+        Returns
+        -------
+        Tensor
+            completed images (n, samples, c, h, w) in [0, 1], whose observed pixels are unchanged
+
+        Raises
+        ------
+        Error
+            if no pixel is hidden, an image or the mask cannot be read, or the model draws no pixels
+
+        Examples
+        --------
+        >>> import latentia, torch
+        >>> mask = torch.ones(28, 28)
+        >>> mask[:, 14:] = 0  # the right half is hidden
+        >>> latentia.load("runs/digits").complete([0, 1], mask, samples=3, steps=5).shape
+        torch.Size([2, 3, 1, 28, 28])
+        """
+        picture = self.plot_completions(images, mask, samples=samples, **options)
+        return picture.images.unflatten(0, (-1, 1 + samples))[:, 1:]
+
+    def plot_completions(
+        self,
+        images: Any,
+        mask: Any = None,
+        *,
+        samples: int = 8,
+        steps: int | None = None,
+        seed: int = 0,
+        split: str | None = None,
+        cond: Any = None,
+    ) -> RenderedImages:
+        """Draw images without their hidden pixels, beside draws of these.
+
+        A VAE alternates between latents and hidden pixels (pseudo-Gibbs sampling, Rezende et al.
+        2014); a diffusion of pixels keeps the observed pixels at each step (Song et al. 2021).
+
+        Parameters
+        ----------
+        images, mask, samples
+            as in `complete`
+        steps : int, optional
+            rounds of a VAE, by default 20; or steps of a diffusion of pixels from noise to image,
+            by default those of its recipe
+        seed : int
+            seed of the random numbers
+        split : {"train", "validation", "test", "all"}, optional
+            split in which row numbers count; the default is all
+        cond : optional
+            label of all images, for a run that was trained with `cond`; by default a VAE takes each
+            image's own, and a diffusion none
+
+        Returns
+        -------
+        RenderedImages
+            picture of one row for each image; its `images` hold the image, whose hidden pixels are
+            NaN, then its draws
+
+        Raises
+        ------
+        Error
+            as in `complete`
+
+        Examples
+        --------
+        >>> import latentia, torch
+        >>> run, mask = latentia.load("runs/digits"), torch.ones(28, 28)
+        >>> mask[:14] = 0  # the upper half is hidden
+        >>> run.plot_completions(0, mask, samples=4, steps=5).save("completed.png").name
+        'completed.png'
+        """
+        require_at_least("--seed", seed, 0)
+        require_at_least("--samples", samples, 1)
+        model, (_, _, pixels, columns) = self.model, self._read_images(images, split)
+        if not isinstance(model, LatentDiffusion) or model.is_latent:
+            model = self.autoencoder
+        check_picture_memory(len(pixels) * (1 + samples), pixels.shape[1:], "--samples")
+        own = columns.get(MASK_COLUMN)
+        if mask is None:
+            observed = torch.ones_like(pixels[:, :1]) if own is None else own
+            columns = {name: each for name, each in columns.items() if name != MASK_COLUMN}
+        else:  # what is missing besides stays missing
+            opened = Images.from_metadata(self.metadata["images"])
+            observed = read_mask(mask, opened.preprocessing).expand(pixels[:, :1].shape)
+            observed = observed if own is None else observed.where(own > 0, 1)
+        if bool(observed.all()):
+            raise Error("No pixel is hidden; give --mask, a picture that is black where some are.")
+        text = None if cond is None else format_condition(cond)
+        target = None if text is None else parse_condition(self.folder, model, text, 1)
+        options: Any = {"steps": steps, "seed": seed, "cond": target}
+        with use_columns(model, columns, target):
+            draws = complete_images(model, pixels, observed, samples, **options)
+        return render_completions(self.folder, pixels.where(observed > 0, torch.nan), draws)
