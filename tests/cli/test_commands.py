@@ -221,7 +221,7 @@ def test_wrong_types_are_refused_by_name(capsys):
         ),
         (["--free-bits", "x"], "--free-bits is x; it must be a number (rate (KL) of a latent"),
         (["--threads", "two"], "--threads is two; it must be a whole number ("),
-        (["--divergence", "foo"], "--divergence is foo; it must be one of kl, tc ("),
+        (["--divergence", "foo"], "--divergence is foo; it must be one of kl, tc, mmd ("),
         (["--tracker", "foo"], "--tracker is foo; it must be one of tensorboard, wandb, mlflow ("),
     ):
         assert message in error(capsys, "train", "mnist_mlp_vae", *words)

@@ -155,6 +155,7 @@ def test_the_explorer_decodes_with_the_label_of_its_menu(run, tmp_path):
     counts = run.split("train").columns["label"].bincount()
     assert prior == {
         "learned": False,
+        "name": "N(0, I)",
         "advice": "",
         "condition": "class",
         "column": "label",

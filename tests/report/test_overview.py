@@ -1,6 +1,5 @@
 """The first screen of the report: map, samples by class, traversals, outliers, yardsticks."""
 
-import json
 import re
 from pathlib import Path
 
@@ -15,6 +14,8 @@ from latentia.metrics.evaluation import Evaluation
 from latentia.report.overview import COLOURS, NO_CLASS, Overview, assign_cells
 from latentia.runs.folder import RunFolder
 from latentia.runs.priors import find_learned_prior
+from latentia.training.checkpoint import read_json, write_json
+from latentia.training.events import Finding
 
 OPTIONS = {"epochs": 1, "batch": 32, "progress": False}
 TITLES = ["Map", "Samples", "Traversals", "Unusual images", "Yardsticks"]
@@ -90,7 +91,12 @@ def test_samples_are_those_of_the_learned_prior_beside_the_run_by_class(run):
     path = run.path.with_name("prior")
     latentia.train("latent_prior", run=path, autoencoder=str(run.path), **keywords)
     assert find_learned_prior(RunFolder.open(run.path)).path == path
+    kept = read_json(path / "diagnosis.json")
+    planted = Finding(1, "planted", "The prior", "ERROR", "fails.")
+    write_json(path / "diagnosis.json", {**kept, "findings": [planted._asdict()]})
     page = run.report().read_text()
+    assert "prior cannot be used: planted" in page
+    assert "<b>ERROR · planted:</b> The prior fails." in page
     assert re.findall("<h2>(.*?)</h2>", page)[1] == "Samples conditioned on label"
     assert "prior: 100 samples, seed 0, learned prior" in page
     assert re.search("in the features pixels: .* samples .*, .* real images, the floor", page)

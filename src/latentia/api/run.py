@@ -8,7 +8,7 @@ from pathlib import Path
 from latentia.api.run_comparisons import RunComparisons
 from latentia.core.errors import Error
 from latentia.core.progress import enable_progress
-from latentia.diagnostics.diagnose import DiagnosticReport, diagnose_run
+from latentia.diagnostics.diagnose import DiagnosticReport, diagnose_run, read_kept_report
 from latentia.export import hub
 from latentia.export.formats import export_model
 from latentia.metrics.measure import keep_result, make_table, measure_run
@@ -16,6 +16,7 @@ from latentia.metrics.result import MetricTable
 from latentia.report.model_card import format_model_card
 from latentia.report.page import write_report
 from latentia.runs.hub import check_recipe_is_ours
+from latentia.runs.priors import find_learned_prior
 from latentia.training.launch import rank0_first
 
 
@@ -165,7 +166,9 @@ class Run(RunComparisons):
         'report.html'
         """
         images = self.folder.images(self._data, same=True)
-        return write_report(self.folder, images, diagnose_run(self.folder, images, self._data))
+        prior = find_learned_prior(self.folder)
+        found = diagnose_run(self.folder, images, self._data), prior and read_kept_report(prior)
+        return write_report(self.folder, images, *found)
 
     def export(self, to: str = "onnx", out: str | Path | None = None) -> Path:
         """Write the model for other programs, after a comparison with PyTorch.

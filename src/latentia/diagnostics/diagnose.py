@@ -166,6 +166,17 @@ def load_findings(context: RunContext) -> dict[str, Finding | None]:
     return dict.fromkeys(content["checked"]) | findings
 
 
+def read_kept_report(run: RunFolder) -> DiagnosticReport | None:
+    """Return what was found at the end of a training, without the images; None if nothing is kept.
+
+    Notes are left out.
+    """
+    kept = load_findings(context := RunContext(run))
+    findings = sort_findings([each for each in kept.values() if each and each.severity != NOTE])
+    verdict = summarize_findings(context, findings, len(CHECKS) - len(kept))
+    return DiagnosticReport(verdict, findings, [], []) if kept else None
+
+
 def summarize_findings(context: RunContext, findings: list[Finding], n_skipped: int) -> str:
     summary = context.run.name
     if not context.complete:

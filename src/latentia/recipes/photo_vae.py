@@ -43,7 +43,7 @@ def photo_vae(
     weight: Annotated[float | None, Ge(0), WEIGHT] = None,
     augment: Annotated[Augment, AUGMENT] = "none",
     external_features: Annotated[bool, EXTERNAL] = False,
-    width: Annotated[int, Ge(1), Doc("width of the layers, at least 1")] = 24,
+    width: Annotated[int, Ge(1), Doc("width of the layers, at least 1")] = 16,
     likelihood: types.LikelihoodName = "auto",
     average: types.Average = 30_000.0,
     lr: types.LearningRate = 1e-3,

@@ -55,13 +55,14 @@ def write_report(
     run: RunFolder,
     images: Images,
     diagnosis: Any = None,
+    prior_diagnosis: Any = None,
 ) -> Path:
     """Write evaluation.json and report.html, and return the page's path.
 
     All figures are drawn from the weights, the log, and the validation images (or the training
     images, if none were held out). diagnosis: the DiagnosticReport with verdict, findings and the
-    images that they list. The model is loaded from the run, so that a training in progress is not
-    touched.
+    images that they list. prior_diagnosis: that of the run's learned prior, if there is one. The
+    model is loaded from the run, so that a training in progress is not touched.
     """
     read_evaluation(run)  # damage to a file of the run is an error before any work
     progress = _make_progress_sections(run)
@@ -88,7 +89,8 @@ def write_report(
     sections += _make_command_sections(run)
     count = sum(run.metadata["parameters"].values())
     headlines["parameters"] = f"{count:,}"
-    path, content = run.path / "report.html", {"headlines": headlines, "diagnosis": diagnosis}
+    reports = [diagnosis, prior_diagnosis]
+    path, content = run.path / "report.html", {"headlines": headlines, "diagnoses": reports}
     page = _render_page(run, {**content, "overview": overview, "sections": sections})
     atomic_write(path, page.encode(errors="replace"))
     return path
@@ -98,7 +100,7 @@ def write_first_report(run: RunFolder, images: Images) -> Path:
     """Write the coordinates' part of the report, before they have pictures; return its path."""
     overview = make_first_overview(Evaluation(run, images, images.split("train")))
     page = _render_page(
-        run, {"overview": overview, "headlines": {}, "sections": [], "diagnosis": None}
+        run, {"overview": overview, "headlines": {}, "sections": [], "diagnoses": []}
     )
     atomic_write(run.path / "report.html", page.encode(errors="replace"))
     return run.path / "report.html"
