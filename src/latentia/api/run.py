@@ -167,8 +167,9 @@ class Run(RunComparisons):
         """
         images = self.folder.images(self._data, same=True)
         prior = find_learned_prior(self.folder)
-        found = diagnose_run(self.folder, images, self._data), prior and read_kept_report(prior)
-        return write_report(self.folder, images, *found)
+        of_prior = read_kept_report(prior) if prior else None
+        diagnosis = diagnose_run(self.folder, images, self._data)
+        return write_report(self.folder, images, diagnosis, of_prior)
 
     def export(self, to: str = "onnx", out: str | Path | None = None) -> Path:
         """Write the model for other programs, after a comparison with PyTorch.

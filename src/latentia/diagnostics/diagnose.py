@@ -171,10 +171,10 @@ def read_kept_report(run: RunFolder) -> DiagnosticReport | None:
 
     Notes are left out.
     """
-    kept = load_findings(context := RunContext(run))
-    findings = sort_findings([each for each in kept.values() if each and each.severity != NOTE])
-    verdict = summarize_findings(context, findings, len(CHECKS) - len(kept))
-    return DiagnosticReport(verdict, findings, [], []) if kept else None
+    checks = load_findings(context := RunContext(run))
+    findings = sort_findings([each for each in checks.values() if each and each.severity != NOTE])
+    verdict = summarize_findings(context, findings, len(CHECKS) - len(checks))
+    return DiagnosticReport(verdict, findings, [], []) if checks else None
 
 
 def summarize_findings(context: RunContext, findings: list[Finding], n_skipped: int) -> str:

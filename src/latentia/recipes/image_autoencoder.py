@@ -24,11 +24,8 @@ FEATURES = Doc("gradient norm of feature matching as a fraction of the distortio
 FeatureWeight = Annotated[float, Ge(0), FEATURES]
 ADVERSARY_FROM = Doc("fraction of the run, 0 to 1, after which the adversarial loss is added")
 AdversaryFrom = Annotated[types.Fraction, ADVERSARY_FROM]
-
-
-QUANTIZER = Doc(
-    "fsq: latents are codes, of 8x5x5x5 values with 4 channels (finite scalar quantisation)"
-)
+QUANTIZER = Doc("fsq: latents are codes, of 8x5x5x5 values with 4 channels")
+WIDTH = Doc("number of channels of the first stage and of the critic, at least 2")
 
 
 @recipe
@@ -38,9 +35,7 @@ def image_autoencoder(
     channels: types.Channels = None,
     factor: Annotated[Literal[4, 8], Doc("height of images divided by that of their latents")] = 8,
     latent: Annotated[int, Ge(1), Doc("number of channels of the latents, at least 1")] = 4,
-    width: Annotated[
-        int, Ge(2), Doc("number of channels of the first stage and of the critic, at least 2")
-    ] = 32,
+    width: Annotated[int, Ge(2), WIDTH] = 32,
     layers: Annotated[int, Ge(1), Doc("number of residual blocks in each stage, at least 1")] = 1,
     quantizer: Annotated[Literal["none", "fsq"], QUANTIZER] = "none",
     beta: types.Beta = 1.0,
