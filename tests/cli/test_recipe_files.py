@@ -48,6 +48,7 @@ WORDS = {
     "outliers": ["-n", "2"],
     "decode": ["--latents=0,0,0"],
     "attribute": ["0"],
+    "map": ["photo.png", "--column", "mu_0"],
     "compare": ["good"],
     "explore": [],
     "export": [],
@@ -75,6 +76,7 @@ def folder(place, tmp_path, monkeypatch):
     shutil.copytree(place / "run", "good")
     shutil.copytree(place / "run", "run")
     shutil.copyfile(place / "toy.npy", "good.npy")
+    shutil.copyfile(place / "photos/00.png", "photo.png")
     (tmp_path / "home").mkdir()
     Path("code.py").write_text(CODE.format(mark=str(tmp_path / "mark")), encoding="utf-8")
     yield tmp_path
@@ -162,6 +164,10 @@ def check_names(words, names, folder, capsys):
     Path("sweep/000").parent.mkdir()
     settings = {"recipe": "mnist_mlp_vae", "words": [], "over": ["beta=1,2"], "trials": 2}
     write_json(Path("sweep/sweep.json"), settings)
+    if words[0] == "map":  # which reads no other run
+        content = read_json(Path("run/run.json"))
+        content["images"]["reading"]["tiles"] = 28
+        write_json(Path("run/run.json"), content)
     for name in names:
         name_recipe(name)
         if words[1] == "sweep":
