@@ -59,10 +59,11 @@ def image_autoencoder(
     widths, shape = tuple(k * width for k in WIDTH_FACTORS[factor]), images.shape
     architecture = Architecture(widths, latent, layers, gcd(32, width))
     critic = PatchCritic(shape, (width, 2 * width, 4 * width))
-    posterior, decoder = DiagonalGaussian.from_heads, Decoder(shape, architecture)
+    encoder, decoder = Encoder(shape, architecture), Decoder(shape, architecture)
+    posterior = DiagonalGaussian.from_heads
     if quantizer == "fsq":
         posterior, decoder = quantize(decoder, latent)
-    vae = Encoder(shape, architecture), decoder, SymmetricGaussian("learned")
+    vae = encoder, decoder, SymmetricGaussian("learned")
     ratio, matching = (ramp_from(adversary_from, w) for w in (adversarial_weight, feature_weight))
     objective = PublishedObjective(ratio, matching, reconstruction_weight=1.0)
     model = VAEGAN(*vae, critic, objective, constant(beta), posterior)
