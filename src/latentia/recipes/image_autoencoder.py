@@ -60,12 +60,11 @@ def image_autoencoder(
     architecture = Architecture(widths, latent, layers, gcd(32, width))
     critic = PatchCritic(shape, (width, 2 * width, 4 * width))
     encoder, decoder = Encoder(shape, architecture), Decoder(shape, architecture)
-    posterior = DiagonalGaussian.from_heads
+    posterior, likelihood = DiagonalGaussian.from_heads, SymmetricGaussian("learned")
     if quantizer == "fsq":
         posterior, decoder = quantize(decoder, latent)
-    vae = encoder, decoder, SymmetricGaussian("learned")
     ratio, matching = (ramp_from(adversary_from, w) for w in (adversarial_weight, feature_weight))
     objective = PublishedObjective(ratio, matching, reconstruction_weight=1.0)
-    model = VAEGAN(*vae, critic, objective, constant(beta), posterior)
+    model = VAEGAN(encoder, decoder, likelihood, critic, objective, constant(beta), posterior)
     adam = {"critic": Adam(lr, betas=(0.5, 0.9)), "vae": Adam(lr, schedule=cosine(warmup=0.02))}
     return Plan(model, images, adam, batch, epochs, average)
