@@ -47,7 +47,9 @@ def model_of(name):
     given = {k: v for k, v in SMALL.items() if k in known}
     if "autoencoder" in known:
         given["autoencoder"] = model_of("digits_vae")
-    data = "speckle:40" if name.startswith("speckle") else "digits"
+    if name == "paired_diffusion":
+        given["cond"] = "pattern"
+    data = "speckle:40" if name.startswith(("speckle", "paired")) else "digits"
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = function(data=open_images(data, size=32, channels=1), **given).model.eval()

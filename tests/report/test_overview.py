@@ -1,5 +1,6 @@
 """The first screen of the report: map, samples by class, traversals, outliers, yardsticks."""
 
+import json
 import re
 from pathlib import Path
 

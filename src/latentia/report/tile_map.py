@@ -80,6 +80,7 @@ def draw_map(
         options |= {"alpha": 0.5, "interpolation": "nearest"}
         mappable = axes[1].imshow(pixels, cmap=palette, **options)
         bar = figure.colorbar(mappable, ax=axes[1], shrink=0.9, aspect=30, pad=0.01)
+        bar.solids.set(alpha=1)  # pyright: ignore[reportOptionalMemberAccess]
         if classes:
             bar.set_ticks(range(len(classes)), labels=classes)
         figure.suptitle(caption, **CAPTION_STYLE)

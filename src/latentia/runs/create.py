@@ -44,7 +44,8 @@ def create_run(
 
     Raises: Error if the folder holds files or cannot be written, or a parameter is not allowed.
     """
-    options = replace(options, **to_python_numbers(find_option_files(options)))
+    options = replace(options, **to_python_numbers(vars(options)))
+    options = replace(options, **find_option_files(options))
     init_run = None
     if options.init is not None:
         init_run = open_run(options.init)
