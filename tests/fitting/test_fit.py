@@ -29,7 +29,7 @@ from mistakes import error
 FILES = ("log.jsonl", "weights.safetensors", "state.safetensors")
 TOY = ["--latent", "4", "--batch", "16", "--features", "none", "--width", "4", "--log-every", "2"]
 SMALL = {"latent": 4, "width": 4, "features": "none"}
-MINUTES = 6.3  # 1 epoch by the times of the fixture, and 3 of the prior
+MINUTES = 6.3  # few epochs by the times of the fixture
 # in each folder a process that kills itself when the N-th file of a name is in its place; they are
 # forked from one that has imported what they need and has no thread yet
 KILLED = """import json, os, signal, sys
