@@ -25,9 +25,14 @@ class CodeUse(NamedTuple):
         return f"{self.used:,} of {self.count:,}, perplexity {self.perplexity:.0f}"
 
 
+def find_codes(model: Any) -> Any:
+    """Return the codes of a model that quantises its latents, or None."""
+    return getattr(getattr(model, "prior", None), "codes", None)
+
+
 def measure_code_use(model: Any, table: LatentTable) -> CodeUse | None:
     """Count the codes of a table of latents; None if the model does not quantise."""
-    codes = getattr(getattr(model, "prior", None), "codes", None)
+    codes = find_codes(model)
     if codes is None:
         return None
     z = torch.from_numpy(table.mean).unflatten(1, model.latent_shape)

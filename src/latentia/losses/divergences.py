@@ -106,9 +106,10 @@ class MMD:
     rate_weight: float = 0.0
 
     def __call__(self, posterior: Posterior, z: Tensor, context: StepContext) -> Terms:
-        terms = log_rate(posterior.kl())
-        if self.rate_weight:
-            terms = {"rate": Term(self.rate_weight, posterior.kl(), Role.KL)}
+        rate = posterior.kl()
+        terms = (
+            {"rate": Term(self.rate_weight, rate, Role.KL)} if self.rate_weight else log_rate(rate)
+        )
         return {**terms, "MMD": Term(self.weight, squared_mmd(z), Role.PENALTY)}
 
 

@@ -16,7 +16,7 @@ from latentia.core.text import pluralize
 from latentia.data import Images, Split
 from latentia.data.examples import draw_example_rows
 from latentia.data.splits import evenly_spaced_rows
-from latentia.latents.code_use import measure_code_use
+from latentia.latents.code_use import find_codes, measure_code_use
 from latentia.latents.encoding import encode_split
 from latentia.latents.interpolation import interpolate_images
 from latentia.metrics.beta_choice import load_choices
@@ -76,7 +76,8 @@ def write_report(
     if isinstance(model, HasLatents) and not isinstance(model, HasTrajectory):
         result = evaluation.elbo
         headlines |= _make_headlines(result, math.prod(model.latent_shape))
-        if use := measure_code_use(model, encode_split(model, split, MAX_COMPARED)):
+        if find_codes(model):
+            use = measure_code_use(model, encode_split(model, split, MAX_COMPARED))
             headlines |= {"codes in use": str(use)}
         sections += _make_latent_sections(run, model, split, result.get("rate_by_dimension"))
         if run.beta_range:
