@@ -80,11 +80,11 @@ def served(place):
     """A client of the application on these runs, all read."""
     from starlette.testclient import TestClient
 
-    def make(*names, read=True, host="127.0.0.1", token=None, data=None, labels=None):
+    def make(*names, read=True, host="127.0.0.1", token=None, data=None, **files):
         worker = Worker()
         runs = [RunSession.open(str(place / name), data, "all", worker) for name in names]
-        for run in runs if labels else ():
-            run.open_split(labels)
+        for run in runs if files else ():
+            run.open_split(**files)
         for run in runs if read else ():
             run.load_latents()
         app = SecurityMiddleware(create_application(runs, worker), host, token)

@@ -235,3 +235,75 @@ def test_the_server_gives_its_sessions_the_options_of_umap(place, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         main(words)
     assert opened[0].umap == (40, 0.5)
+
+
+def write_coordinates(place, file, columns, change=None):
+    """Write a table of file names and these columns (300,), in another order than the images."""
+    table = pd.DataFrame({"file": list_keys(place), **columns})
+    table = table.sample(frac=1, random_state=0) if change is None else change(table)
+    table.to_csv(file, index=False)
+    return str(file)
+
+
+def test_own_places_are_the_map(place, served, tmp_path):
+    x, y = np.arange(300) / 7, np.arange(300) % 11 - 5.0
+    file = write_coordinates(place, tmp_path / "own.csv", {"x": x, "y": y})
+    client = served("vae", coordinates=file)
+    assert client.get("/api/runs").json()["runs"][0]["own"] is True
+    answer = post(client, "map", kind="own", column="label")
+    np.testing.assert_allclose(answer["places"], np.round(np.stack([x, y], 1), 4))
+    assert answer["names"] == ["x", "y"]
+    assert answer["axes"] is answer["origin"] is None
+    assert len(answer["values"]) == 300
+
+
+def test_own_vectors_are_shown_on_their_principal_axes(place, served, tmp_path):
+    plane = np.random.default_rng(0).normal(size=(300, 2)) * [9, 3]
+    turn, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(5, 5)))
+    vectors = plane @ turn[:2]
+    file = write_coordinates(
+        place, tmp_path / "own.csv", {f"v{k}": vectors[:, k] for k in range(5)}
+    )
+    places = np.array(post(served("vae", coordinates=file), "map", kind="own")["places"])
+    distances = np.linalg.norm(places[:100, None] - places[None, 100:200], axis=-1)
+    truth = np.linalg.norm(plane[:100, None] - plane[None, 100:200], axis=-1)
+    np.testing.assert_allclose(distances, truth, atol=1e-3)
+
+
+def test_without_own_coordinates_there_is_no_such_map(served):
+    client = served("vae")
+    assert client.get("/api/runs").json()["runs"][0]["own"] is False
+    answer = client.post("/api/map", json={"kind": "own"})
+    text = "The explorer was started without --coordinates; choose another plane."
+    assert (answer.status_code, answer.json()["detail"]) == (422, text)
+
+
+@pytest.mark.parametrize(
+    ("columns", "change", "text"),
+    [
+        (
+            {"x": np.arange(300), "kind": ["a", "b", "c"] * 100},
+            None,
+            "{} has texts in kind; coordinates are file names and at least two columns of numbers.",
+        ),
+        (
+            {"x": np.arange(300)},
+            None,
+            "{} has one column of numbers; coordinates are file names and at least two columns of"
+            " numbers.",
+        ),
+        (
+            {"x": np.arange(300), "y": np.arange(300)},
+            lambda table: table[2:],
+            "{} has no coordinates of 2 images of the map, such as {keys}; give a row of finite"
+            " numbers for each, or another --split.",
+        ),
+    ],
+)
+def test_coordinates_that_do_not_fit_end_the_command(
+    place, capsys, tmp_path, columns, change, text
+):
+    file = write_coordinates(place, tmp_path / "own.csv", columns, change)
+    said = error(capsys, "explore", place / "vae", "--coordinates", file)
+    keys = ", ".join(list_keys(place)[:2])
+    assert said.endswith(text.format(file, keys=keys))

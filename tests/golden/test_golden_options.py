@@ -39,7 +39,7 @@ ADDED = {
     "decode": {"--cond"},
     "reconstruct": {"--cond"},
     "encode": {"--axes", "--clusters", "--sheet", "--copy-to"},
-    "explore": {"--label-cols", "--umap-neighbors", "--umap-distance"},
+    "explore": {"--label-cols", "--umap-neighbors", "--umap-distance", "--coordinates"},
     "doctor": {"--table"},
     "sample": {"--temperature", "--latents-out"},
 }  # and those that were added to a command or to every recipe

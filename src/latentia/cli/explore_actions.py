@@ -21,9 +21,11 @@ def explore(args: SimpleNamespace) -> None:
         import uvicorn  # noqa: F401
     except ModuleNotFoundError:
         raise Error('latentia explore needs the web extra: pip install "latentia[web]".') from None
+    from latentia.explorer.projection import MapOptions
     from latentia.explorer.server import serve_explorer
 
     ports = (PORT, 0) if args.port is None else (args.port,)
     labels = Labels(args.labels, split_names(args.label_cols))
     umap = args.umap_neighbors, args.umap_distance
-    serve_explorer(args.runs, args.data, args.split, labels, args.host, ports, umap)
+    options = MapOptions(labels, umap, args.coordinates)
+    serve_explorer(args.runs, args.data, args.split, options, args.host, ports)

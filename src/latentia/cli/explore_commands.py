@@ -11,6 +11,7 @@ def explore(
     split: str = "all",
     labels: str | None = None,
     label_cols: options.LabelColumns = None,
+    coordinates: str | None = None,
     *,
     umap_neighbors: int = 15,
     umap_distance: float = 0.1,
@@ -27,6 +28,9 @@ def explore(
         images on the map: train, validation, test or all
     labels : FILE
         table (.csv or .parquet) whose columns colour the map, joined to the images by file name
+    coordinates : FILE
+        own points of the images: a table (.csv or .parquet) of file names and numbers; two columns
+        are the places on the map, more are vectors, which it shows on their principal axes
     umap_neighbors : N
         neighbors of each image that its place on the map of UMAP keeps, at least 2; more show the
         whole, fewer the details

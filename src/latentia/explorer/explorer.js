@@ -589,7 +589,9 @@ const enterRun = showRefusals(async () => { // shows another run
   fillSelect($("column"), [["", "none"]]);
   $("column").append(...(labels.length ? [createGroup("Labels", labels)] : []), createGroup("Scores", scores));
   $("column").value = labels[0] ?? "";
-  if (run.umap && !$("plane").querySelector("[value=umap]")) $("plane").append(createElement("option", { value: "umap", textContent: "UMAP" }));
+  for (const [value, textContent] of [["umap", "UMAP"], ["own", "own coordinates"]]) {
+    if (run[value] && !$("plane").querySelector(`[value=${value}]`)) $("plane").append(createElement("option", { value, textContent, selected: value === "own" }));
+  }
   $("map-problem").textContent = "";
   updateSliders(); updateBeta(); showDecoded();
   await loadMap();

@@ -1,6 +1,7 @@
-"""Projection of latents to a plane: principal components, two dimensions, or UMAP."""
+"""Projection to a plane: latents by principal components, two dimensions or UMAP; own vectors."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -8,8 +9,22 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from latentia.core.errors import Error
+from latentia.core.text import abbreviate_list, pluralize
+from latentia.data import Split
+from latentia.data.labels import Labels
 
 UMAP_OPTIONS = 15, 0.1  # umap-learn's own
+
+
+class MapOptions(NamedTuple):
+    """What a user gives for the map: labels, UMAP's neighbours and distance, and own points.
+
+    coordinates: table of file names and numbers
+    """
+
+    labels: Labels
+    umap: tuple[int, float] = UMAP_OPTIONS
+    coordinates: str | None = None
 
 
 class Projection(NamedTuple):
@@ -57,14 +72,48 @@ def project_latents(
         return Projection(
             mean[:, dims], None, np.eye(d)[[x, y]], (f"z {names[x]}", f"z {names[y]}")
         )
+    return project_principal_axes(mean)
+
+
+def project_principal_axes(vectors: np.ndarray) -> Projection:
+    """Project vectors (n, d) to the plane of their two principal axes."""
+    n, d = vectors.shape
     rank = min(2, n, d)
-    pca = PCA(rank, svd_solver="full").fit(mean.astype(np.float64))
+    pca = PCA(rank, svd_solver="full").fit(vectors.astype(np.float64))
     axes, ratios = np.zeros((2, d)), np.zeros(2)
     axes[:rank], ratios[:rank] = pca.components_, pca.explained_variance_ratio_
     first, second = (
         f"principal axis {k}, {ratio:.0%} of the variance" for k, ratio in enumerate(ratios, 1)
     )
-    return Projection((mean - pca.mean_) @ axes.T, pca.mean_, axes, (first, second))
+    return Projection((vectors - pca.mean_) @ axes.T, pca.mean_, axes, (first, second))
+
+
+def read_coordinates(file: str, split: Split, all_keys: Sequence[str]) -> Projection:
+    """Read a point for each image from a table of file names and numbers.
+
+    Two columns of numbers are the point; of more, it is that on their two principal axes.
+
+    Raises: Error if an image has no finite numbers, or a column holds texts
+    """
+    table = Labels(file, missing="nan").join_to(replace(split, columns={}, classes={}), all_keys)
+    texts = [name for name in table.columns if table.classes.get(name)]
+    if texts or len(table.columns) < 2:
+        problem = f"texts in {abbreviate_list(texts)}" if texts else "one column of numbers"
+        raise Error(
+            f"{file} has {problem}; coordinates are file names and at least two columns of numbers."
+        )
+    vectors = np.stack([column.double().numpy() for column in table.columns.values()], 1)
+    missing = np.flatnonzero(~np.isfinite(vectors).all(1))
+    if len(missing):
+        listing = abbreviate_list([split.keys[row] for row in missing[:5].tolist()])
+        raise Error(
+            f"{file} has no coordinates of {pluralize(len(missing), 'image')} of the map, such as"
+            f" {listing}; give a row of finite numbers for each, or another --split."
+        )
+    if vectors.shape[1] > 2:
+        return project_principal_axes(vectors)._replace(origin=None, axes=None)
+    x, y = table.columns
+    return Projection(vectors, None, None, (x, y))
 
 
 def round_values(values: Any, digits: int = 4) -> list:

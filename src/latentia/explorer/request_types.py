@@ -79,7 +79,7 @@ class BetaRequest(RunRequest):
 
 
 class MapRequest(RunRequest):
-    kind: Literal["pca", "dims", "umap"] = "pca"
+    kind: Literal["pca", "dims", "umap", "own"] = "pca"
     dims: Annotated[list[Index], Field(min_length=2, max_length=2)] = [0, 1]
     column: Annotated[str, Field(max_length=200)] | None = None
 

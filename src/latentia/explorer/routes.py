@@ -201,13 +201,17 @@ def compute_map(session: RunSession, request: types.MapRequest) -> dict[str, Any
         raise Error(text)
     if request.column is not None and request.column not in session.map_columns:
         raise Error(f"The data have no column {request.column} of finite numbers.")
+    rows = evenly_spaced_rows(len(split), n).tolist()
     projection = cache.get(f"map {request.kind}")
+    if request.kind == "own":
+        if session.coordinates is None:
+            raise Error("The explorer was started without --coordinates; choose another plane.")
+        projection = session.coordinates._replace(points=session.coordinates.points[rows])
     if projection is None:
         names = name_dims(session.autoencoder.latent_shape)
         projection = project_latents(request.kind, latents.mean, request.dims, names, session.umap)
     if request.kind != "dims":  # any two of many
         cache[f"map {request.kind}"] = projection
-    rows = evenly_spaced_rows(len(split), n).tolist()
     values = [] if request.column is None else session.map_columns[request.column].values.tolist()
     return {
         "places": round_values(projection.points),

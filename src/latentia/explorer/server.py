@@ -10,10 +10,9 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from latentia.core.errors import Error
-from latentia.data.labels import Labels
 from latentia.data.splits import SPLIT_NAMES
 from latentia.explorer.connections import LimitedProtocol
-from latentia.explorer.projection import UMAP_OPTIONS
+from latentia.explorer.projection import MapOptions
 from latentia.explorer.routes import create_application
 from latentia.explorer.security import LOOPBACK, SecurityMiddleware
 from latentia.explorer.session import RunSession
@@ -24,24 +23,23 @@ def serve_explorer(
     paths: Sequence[str],
     data: str | None,
     split: str,
-    labels: Labels,
+    options: MapOptions,
     host: str,
     ports: Sequence[int],
-    umap: tuple[int, float] = UMAP_OPTIONS,
 ) -> None:
     """Serve on the first free port, until interrupted; port 0 is any free one.
 
-    Raises: Error if a run cannot be opened, the split is unknown, the labels do not fit the images,
-    or no port can be taken
+    Raises: Error if a run cannot be opened, the split is unknown, the labels or coordinates do not
+    fit the images, or no port can be taken
     """
     if split not in (*SPLIT_NAMES, "all"):
         raise Error(f"{split!r} is not a split; give one of {', '.join(SPLIT_NAMES)}, all.")
     worker = Worker()
     sessions = [RunSession.open(path, data, split, worker) for path in paths]
     for session in sessions:
-        session.umap = umap
-    for session in sessions if labels.file else ():  # a mistake in the file ends the command
-        session.open_split(labels.file, labels.columns)
+        session.umap = options.umap
+        if options.labels.file or options.coordinates:  # a mistake in a file ends the command
+            session.open_split(*options.labels[:2], options.coordinates)
     token = None if host in LOOPBACK else secrets.token_urlsafe(24)
     listener = open_listener(host, ports)
     name = f"[{host}]" if ":" in host else host

@@ -17,7 +17,7 @@ from latentia.data.labels import Labels
 from latentia.data.splits import evenly_spaced_rows, load_image
 from latentia.explorer.images import InputImage, Rendering
 from latentia.explorer.map_table import MapColumn, encode_map, list_map_columns
-from latentia.explorer.projection import UMAP_OPTIONS
+from latentia.explorer.projection import UMAP_OPTIONS, Projection, read_coordinates
 from latentia.explorer.uploads import decode_upload, sanitize_file_name
 from latentia.explorer.worker import QueuedModel, Worker
 from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
@@ -45,6 +45,7 @@ class RunSession:
     missing_reason: why there are no images
     other_splits: images of other runs, by source
     beta: of a run of many betas
+    coordinates: the user's own points, one for each image of `split`
     """
 
     run_argument: str
@@ -67,6 +68,7 @@ class RunSession:
     lock: threading.Lock = field(default_factory=threading.Lock)
     thread: threading.Thread | None = None
     umap: tuple[int, float] = UMAP_OPTIONS
+    coordinates: Projection | None = None
 
     @classmethod
     def open(cls, run_argument: str, data: str | None, split: str, worker: Worker) -> "RunSession":
@@ -118,16 +120,18 @@ class RunSession:
                 self.thread = threading.Thread(target=self.load_latents, daemon=True)
                 self.thread.start()
 
-    def open_split(self, labels: str | None = None, label_cols: Any = None) -> Split:
-        """Open the images, once, with the columns of a file of labels, or some of them.
+    def open_split(self, labels: Any = None, cols: Any = None, coordinates: Any = None) -> Split:
+        """Open the images, once, with columns of a file of labels, and the user's own points.
 
-        Raises: Error if they are missing, or the labels do not fit them
+        Raises: Error if they are missing, or labels or points do not fit them
         """
         if self.data_split is None:
-            images, columns = self.run.images(self.data), Labels(labels, label_cols, "nan")
+            images, columns = self.run.images(self.data), Labels(labels, cols, "nan")
             self.train_split = self.run.split(None, images, default="train")
             opened = open_labelled_split(self.run, images, self.split, columns)
             self.data_split, self.split_names = opened
+            keys = images.split("all").keys
+            self.coordinates = coordinates and read_coordinates(coordinates, self.data_split, keys)
         return self.data_split
 
     def load_latents(self) -> None:
@@ -147,10 +151,7 @@ class RunSession:
             self.missing_reason = str(problem)
 
     def require_encoder(self) -> Any:
-        """Return the autoencoder.
-
-        Raises: Error if the run has none
-        """
+        """Return the autoencoder. Raises: Error if the run has none"""
         if self.autoencoder is None:
             recipe = self.run.metadata["recipe"]
             raise Error(f"{self.run.path} has no encoder: {recipe} only draws images.")
@@ -163,10 +164,7 @@ class RunSession:
         return use_columns(self.autoencoder, columns)
 
     def require_map(self) -> tuple[LatentTable, pa.Table, Split]:
-        """Return latents and table of the images on the map, and their split.
-
-        Raises: Error if they are missing or not yet read
-        """
+        """Return latents and table of the map, and their split. Raises: Error if they are missing"""
         self.require_encoder()
         latents, table, split = self.map_latents, self.map_table, self.data_split
         if latents is None or table is None or split is None:

@@ -46,6 +46,7 @@ def describe_run(session: RunSession) -> dict[str, Any]:
         "ranged": session.train_latents is not None,
         "columns": {name: each.classes for name, each in session.map_columns.items()},
         "umap": find_spec("umap") is not None,
+        "own": session.coordinates is not None,
         "prior": describe_prior(session),
     }
 
