@@ -164,7 +164,7 @@ class RunSession:
         return use_columns(self.autoencoder, columns)
 
     def require_map(self) -> tuple[LatentTable, pa.Table, Split]:
-        """Return latents and table of the map, and their split. Raises: Error if they are missing"""
+        """Return latents, table and split of the map. Raises: Error if they are missing"""
         self.require_encoder()
         latents, table, split = self.map_latents, self.map_table, self.data_split
         if latents is None or table is None or split is None:
