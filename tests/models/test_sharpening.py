@@ -16,7 +16,7 @@ SMALL = {"latent": 3, "width": 4, "batch": 16, "lr": 3e-3, "features": "none"}
 
 @pytest.fixture(scope="module")
 def stripes():
-    """120 grey images: smooth ones with fine stripes of random signs, which 3 latents cannot hold."""
+    """120 grey images with fine stripes of random signs, which 3 latents cannot hold."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:12, :15] / 12
     smooth = rng.normal(size=(120, 1, 1)) * x + rng.normal(size=(120, 1, 1)) * y

@@ -78,8 +78,6 @@ class PhotoVAE(VAE):
         whether training also shows the images mirrored, and shifted by at most 3 pixels
     external : bool
         whether the pretrained network is left out of the weights, and read from its package
-    sharpener : Sharpener, optional
-        learns the details that decoded images lack, and adds them to samples
     """
 
     starts_fitted, selection_metric, unselected = True, "joint", ("sharpener.",)
@@ -97,19 +95,22 @@ class PhotoVAE(VAE):
         flips: bool = False,
         shifts: bool = False,
         external: bool = False,
-        sharpener: Sharpener | None = None,
     ):
         super().__init__(encoder, decoder, likelihood)
         self.weight, self.flips, self.shifts = weight, flips, shifts
         decoder.noise = NOISE_WITH_SHIFTS if shifts else NOISE
         self.reads_features = weight != 0
-        self.sharpener = sharpener
-        # the pretrained network and the critic would see padding
-        self.leaves_out_missing = not (self.reads_features or sharpener)
+        self.sharpener: Sharpener | None = None  # of samples
+        self.leaves_out_missing = not self.reads_features  # the network would see padding
         self.network = EfficientNetLite0() if self.reads_features and not external else None
         n_features = FEATURE_DIMS if self.reads_features else 0
         self.register_buffer("feature_mean", torch.zeros(n_features))
         self.register_buffer("projection", torch.zeros(n_features, len(encoder.feature_axes)))
+
+    def add_sharpener(self) -> None:
+        """Let training also teach the details that decoded images lack, to a network of samples."""
+        self.sharpener = Sharpener(self.image_shape)
+        self.leaves_out_missing = False  # the critic would see padding
 
     def setup(self, batches: Iterable[Batch]) -> dict[str, Tensor]:
         """Compute the features of the training images, and fit the closed form."""

@@ -11,7 +11,6 @@ from latentia.data import open_images
 from latentia.losses.likelihoods import create_likelihood
 from latentia.models.photo_vae import FEATURE_AXES, PhotoVAE
 from latentia.models.pretrained_features import SOURCE, load_network
-from latentia.models.sharpening import Sharpener
 from latentia.nets.principal import PrincipalDecoder, PrincipalEncoder
 from latentia.training import Adam, Plan, recipe
 from latentia.training import parameter_types as types
@@ -76,8 +75,9 @@ def photo_vae(
         flips="flip" in augment,
         shifts="shift" in augment,
         external=external_features,
-        sharpener=Sharpener(images.shape) if sharpen == "samples" else None,
     )
+    if sharpen == "samples":
+        model.add_sharpener()
     adam = Adam(lr, weight_decay=0.01, schedule=cosine(warmup=0.02))
     notes += distribution.notes
     adversarial = replace(adam, betas=(0.5, 0.99))
