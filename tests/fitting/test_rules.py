@@ -38,6 +38,11 @@ def test_numbers_are_possible_and_grow_with_the_images(n):
     assert batch == 1 or n / batch >= rules.MIN_STEPS
 
 
+def test_samples_of_photographs_are_sharpened():
+    assert rules.choose_sharpening("efficientnet") == "samples"
+    assert rules.choose_sharpening("none") == "none"
+
+
 def test_a_condition_has_classes_with_images_and_label_comes_first():
     names = {
         "maker": ["a", "b"],

@@ -19,10 +19,8 @@ class StepContext(NamedTuple):
 
     Parameters
     ----------
-    step, total_steps : int
-        number of steps taken, and of all steps of the run
-    seed : int
-        seed of the run
+    step, total_steps, seed : int
+        number of steps taken, of all steps of the run, and the run's seed
     train_size, first_row, global_batch_size : int
         training images, number of the batch's first row among all processes, images of a step
     recorder : StepGraph, optional
@@ -141,12 +139,13 @@ class Model(nn.Module):
     Attributes
     ----------
     selection_metric : str or None
-        The score (a key of `score`) that selects the weights to keep: those with its smallest mean
-        over the validation images. None keeps the last weights, or their moving average.
+        score (a key of `score`) whose least validation mean selects weights; None keeps the last
     starts_fitted : bool
-        whether `setup` fits a closed form, whose weights are then selected too if they are best.
+        whether `setup` fits a closed form, whose weights are then selected too if they are best
     leaves_out_missing : bool
-        whether missing pixels, such as padding, take no part in the loss and the scores.
+        whether missing pixels, such as padding, take no part in the loss and the scores
+    unselected : tuple of str
+        beginnings of names of weights that no score concerns, and whose last values are kept
 
     Examples
     --------
@@ -168,6 +167,7 @@ class Model(nn.Module):
     selection_metric: str | None = "nelbo"
     starts_fitted: bool = False
     leaves_out_missing: bool = False
+    unselected: tuple[str, ...] = ()
 
     def players(self) -> dict[str, Player]:
         """Return the players in the order of their steps; at each step the others are frozen."""

@@ -19,7 +19,7 @@ from latentia.core.contract import HasGenerator, HasLatents, HasTrajectory
 from latentia.core.errors import Error
 from latentia.core.seeding import make_generator
 from latentia.export.readme import format_readme
-from latentia.nets.column_condition import get_condition, use_columns
+from latentia.nets.column_condition import draw_images, get_condition, use_columns
 from latentia.runs.folder import RunFolder
 from latentia.runs.sampling import list_classes
 from latentia.training.checkpoint import atomic_path, atomic_write
@@ -159,13 +159,13 @@ def make_sampler_part(model: Any) -> ModelPart:
             "adds more; give the model's Sampling ddim, euler or heun."
         )
 
-    def draw_images(noise: Tensor, condition: Tensor | None = None) -> Tensor:
+    def sample(noise: Tensor, condition: Tensor | None = None) -> Tensor:
         embeddings = None if condition is None else model.condition(condition)
         sampling = replace(model.sampling, **({"guidance": 0.0} if condition is None else {}))
         *_, z = model.denoise_steps(noise, embeddings, sampling, refuse_noise)
-        return model.autoencoder.decode(z)
+        return draw_images(model.autoencoder, z)
 
-    module = FunctionModule(draw_images, model, model.autoencoder)
+    module = FunctionModule(sample, model, model.autoencoder)
     return ModelPart("sampler", module, inputs, ("image",), metadata)
 
 

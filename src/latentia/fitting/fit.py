@@ -127,6 +127,9 @@ def make_request(
         pixels = load_sample(images.split("train"), rules.MIRROR_IMAGES)
         augment = rules.choose_augment(pixels, parameters["features"])
         parameters = {**parameters, "augment": augment}
+    if "sharpen" not in parameters:
+        sharpen = rules.choose_sharpening(parameters["features"])
+        parameters = {**parameters, "sharpen": sharpen}
     if run is None:
         place = Path("images" if source.kind == SourceKind.MEMORY else source.name)
         run = Path("runs") / make_file_name(place.stem if place.is_file() else place.name)

@@ -140,6 +140,11 @@ def choose_features(
     )
 
 
+def choose_sharpening(features: str) -> str:
+    """Return which images get details: samples of photographs, whose features are taken."""
+    return "none" if features == "none" else "samples"
+
+
 def choose_first_parameters(facts: ImageFacts) -> dict[str, Any]:
     """Choose the parameters of the encoder and decoder, without epochs."""
     latent = max(2, min(MAX_LATENT, facts.n_train // IMAGES_PER_LATENT))

@@ -30,7 +30,7 @@ from latentia.diffusion.samplers import StepNoise, time_grid
 from latentia.diffusion.sampling_options import SamplingOptions
 from latentia.diffusion.target import DenoisedEstimate, to_estimate, to_prediction, training_target
 from latentia.models.pixels import Pixels
-from latentia.nets.column_condition import decode_latents
+from latentia.nets.column_condition import draw_images
 from latentia.nets.conditioning import Condition, draw_labels, expand_condition
 
 # columns of `setup`; no column of a data set has these names
@@ -225,7 +225,7 @@ class LatentDiffusion(Model):
         dropped. Raises: Error if the model cannot take the condition
         """
         z = self.draw_latents(n, seed=seed, cond=cond, sampling=sampling)
-        return decode_latents(self.autoencoder, z)
+        return draw_images(self.autoencoder, z)
 
     def draw_latents(self, n: int, **options: Any) -> Latents:
         """Return the latents that `sample` decodes: the last step, since all take gigabytes."""

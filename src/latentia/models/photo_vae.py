@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from latentia.core.contract import Batch, Role, StepContext, Term, Terms
+from latentia.core.contract import Batch, Player, Role, StepContext, Term, Terms
 from latentia.core.missing import MASK_COLUMN, get_mask, keep_missing, use_mask
 from latentia.core.posterior import Posterior
 from latentia.core.progress import print_note
@@ -23,6 +23,7 @@ from latentia.models.joint_pca import (
     fit_joint_pca,
 )
 from latentia.models.pretrained_features import extract_features, is_stored, load_network
+from latentia.models.sharpening import Pair, Sharpener, select_pair
 from latentia.models.vae import VAE
 from latentia.nets.efficientnet import FEATURE_DIMS, EfficientNetLite0
 from latentia.nets.principal import PrincipalDecoder, PrincipalEncoder
@@ -42,6 +43,17 @@ NOTE = (
     "A pretrained network looks at each image once, about 100 images a second on each core; its "
     "features are kept for the next run."
 )
+
+
+class ForwardPass(NamedTuple):
+    """A step's images as training sees them, and the decoder's output; missing: mask of pixels."""
+
+    images: ImageTensor
+    missing: Tensor | None
+    features: Tensor
+    posterior: Posterior
+    z: Tensor
+    output: Tensor
 
 
 class PhotoVAE(VAE):
@@ -68,7 +80,7 @@ class PhotoVAE(VAE):
         whether the pretrained network is left out of the weights, and read from its package
     """
 
-    starts_fitted, selection_metric = True, "joint"
+    starts_fitted, selection_metric, unselected = True, "joint", ("sharpener.",)
     encoder: PrincipalEncoder
     decoder: PrincipalDecoder
     feature_mean: Tensor
@@ -88,11 +100,17 @@ class PhotoVAE(VAE):
         self.weight, self.flips, self.shifts = weight, flips, shifts
         decoder.noise = NOISE_WITH_SHIFTS if shifts else NOISE
         self.reads_features = weight != 0
+        self.sharpener: Sharpener | None = None  # of samples
         self.leaves_out_missing = not self.reads_features  # the network would see padding
         self.network = EfficientNetLite0() if self.reads_features and not external else None
         n_features = FEATURE_DIMS if self.reads_features else 0
         self.register_buffer("feature_mean", torch.zeros(n_features))
         self.register_buffer("projection", torch.zeros(n_features, len(encoder.feature_axes)))
+
+    def add_sharpener(self) -> None:
+        """Let training also teach the details that decoded images lack, to a network of samples."""
+        self.sharpener = Sharpener(self.image_shape)
+        self.leaves_out_missing = False  # the critic would see padding
 
     def setup(self, batches: Iterable[Batch]) -> dict[str, Tensor]:
         """Compute the features of the training images, and fit the closed form."""
@@ -153,7 +171,18 @@ class PhotoVAE(VAE):
         """Return what the likelihood records, and the weight of the features."""
         return super().metadata() | {"closed_form": {"feature_weight": self.weight}}
 
-    def terms(self, batch: Batch, context: StepContext, shared: None = None) -> Terms:
+    def players(self) -> dict[str, Player]:
+        if self.sharpener is None:
+            return super().players()
+        parts = {name: part for name, part in self.named_children() if name != "sharpener"}
+        vae = Player(nn.ModuleDict(parts), self.terms)
+        return {"vae": vae, **self.sharpener.make_players(self._select_pair)}
+
+    def _select_pair(self, shared: ForwardPass) -> Pair:
+        return select_pair(shared.images, self.likelihood.mean(shared.output.detach()))
+
+    def shared(self, batch: Batch, context: StepContext) -> ForwardPass:
+        """Flip and shift the images, encode and decode them."""
         images, features = self.observe(batch, context), batch.columns.get(COLUMNS[0])
         mask = batch.columns.get(MASK_COLUMN)
         if self.flips:
@@ -174,12 +203,21 @@ class PhotoVAE(VAE):
             posterior = self.posterior(self.encoder(self.fill_missing(images), features))
             z = posterior.sample(noise(context, "posterior", self.latent_shape, posterior.mean))
             eps = noise(context, "decoder", self.latent_shape, z)
-            distortion = self.likelihood.nll(self.decoder(z, eps), images)
-        terms = self.objective_terms(batch, context, posterior, z, distortion)
+            return ForwardPass(images, mask, features, posterior, z, self.decoder(z, eps))
+
+    def terms(self, batch: Batch, context: StepContext, shared: ForwardPass | None = None) -> Terms:
+        step = shared or self.shared(batch, context)
+        with use_mask(self, step.missing):
+            distortion = self.likelihood.nll(step.output, step.images)
+        terms = self.objective_terms(batch, context, step.posterior, step.z, distortion)
         if self.reads_features:
-            value = self.encoder.measure_features(posterior.mean, features)
+            value = self.encoder.measure_features(step.posterior.mean, step.features)
             terms["features"] = Term(1.0, value, Role.SUPERVISION)
         return terms
+
+    def refine(self, images: ImageTensor) -> ImageTensor:
+        """Return decoded images with the details that they lack, if there is a sharpener."""
+        return self.sharpener.refine(images) if self.sharpener else images
 
     def score_posterior(
         self, posterior: Posterior, batch: Batch, context: StepContext

@@ -27,7 +27,7 @@ from latentia.losses.likelihoods import Likelihood
 from latentia.models.conditional import ConditionalModel
 from latentia.models.supervision import Supervision
 from latentia.nets.beta_conditioning import BetaEmbedding
-from latentia.nets.column_condition import decode_latents, split_rows, use_columns, with_columns
+from latentia.nets.column_condition import draw_images, split_rows, use_columns, with_columns
 
 BETA_ONE = constant(1.0)
 PosteriorFactory = Callable[[Tensor], Posterior]  # from an encoder's output
@@ -243,7 +243,7 @@ class VAE(ConditionalModel):
         """
         with self.use_labels(n, seed, cond):
             z = self.draw_latents(n, seed=seed, temperature=temperature)
-            return decode_latents(self, z)
+            return draw_images(self, z)
 
     def draw_latents(
         self, n: int, *, seed: int = 0, cond: Tensor | None = None, temperature: float = 1.0

@@ -153,6 +153,12 @@ def decode_latents(model: Any, z: Latents) -> ImageTensor:
     return torch.cat([model.decode(chunk) for chunk in split_rows(model, z, rows)])
 
 
+def draw_images(model: Any, z: Latents) -> ImageTensor:
+    """Decode latents of new images, with the details that the model adds to these, if it does."""
+    images, refine = decode_latents(model, z), getattr(model, "refine", None)
+    return refine(images) if refine else images
+
+
 def use_path(model: Any, k: int, fractions: Sequence[float]) -> AbstractContextManager[None]:
     """Decode within the block with labels between those of image k and of the next."""
     condition = get_condition(model)

@@ -1,5 +1,6 @@
 """VAE of photographs on the features of a pretrained network."""
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from annotated_types import Ge
@@ -26,6 +27,10 @@ AUGMENT = Doc(
     "what training also shows: flip for mirrored images, not of digits or text; shift for images "
     "shifted by at most 3 pixels"
 )
+SHARPEN = Doc(
+    "images that get the details which decoded ones lack, learned by a critic of patches; the "
+    "latents do not depend on it: samples, or none"
+)
 Augment = Literal["none", "flip", "shift", "flip,shift"]
 
 EXTERNAL = Doc(
@@ -42,6 +47,7 @@ def photo_vae(
     features: Annotated[Literal["efficientnet", "none"], FEATURES] = "efficientnet",
     weight: Annotated[float | None, Ge(0), WEIGHT] = None,
     augment: Annotated[Augment, AUGMENT] = "none",
+    sharpen: Annotated[Literal["none", "samples"], SHARPEN] = "none",
     external_features: Annotated[bool, EXTERNAL] = False,
     width: Annotated[int, Ge(1), Doc("width of the layers, at least 1")] = 16,
     likelihood: types.LikelihoodName = "auto",
@@ -70,6 +76,10 @@ def photo_vae(
         shifts="shift" in augment,
         external=external_features,
     )
+    if sharpen == "samples":
+        model.add_sharpener()
     adam = Adam(lr, weight_decay=0.01, schedule=cosine(warmup=0.02))
     notes += distribution.notes
-    return Plan(model, images, {"vae": adam}, batch, epochs, average=average, notes=notes)
+    adversarial = replace(adam, betas=(0.5, 0.99))
+    optim = {name: adam if name == "vae" else adversarial for name in model.players()}
+    return Plan(model, images, optim, batch, epochs, average=average, notes=notes)

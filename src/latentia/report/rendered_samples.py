@@ -14,7 +14,7 @@ from latentia.core.tensors import to_display_channels
 from latentia.core.text import pluralize
 from latentia.latents.table import tabulate_latents
 from latentia.models.latent_diffusion import CLUSTER_COLUMN
-from latentia.nets.column_condition import decode_latents, get_condition, use_columns
+from latentia.nets.column_condition import draw_images, get_condition, use_columns
 from latentia.report.grids import choose_columns, encode_png, make_grid
 from latentia.report.latent_figures import shorten_key
 from latentia.report.rendered_images import (
@@ -64,7 +64,7 @@ def render_samples(
             values = condition.draw(n, seed)
         z = model.draw_latents(n, seed=seed, cond=values, **arguments)  # pyright: ignore
         with use_columns(model, {}, values):
-            images = decode_latents(decoder, z)
+            images = draw_images(decoder, z)
     else:
         images = model.sample(n, seed=seed, cond=values, **arguments)
     column, suffix = getattr(model, "column", None), ""

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentia.core.contract import HasTrajectory, Model
+from latentia.core.contract import HasTrajectory, Model, get_autoencoder
 from latentia.core.errors import Error
 from latentia.core.parameters import validate_parameters
 from latentia.core.text import pluralize
@@ -31,6 +31,7 @@ def resolve_sampling(
 
     Raises: Error if the model has no such options, or a value is out of its range.
     """
+    details = ", sharpened" if getattr(get_autoencoder(model), "sharpener", None) else ""
     if not isinstance(model, HasTrajectory):
         prior = name_prior(model)
         allowed = {TEMPERATURE} & inspect.signature(model.sample).parameters.keys()
@@ -42,7 +43,7 @@ def resolve_sampling(
         temperature = sampling_params.get(TEMPERATURE, 1)
         if not 0 <= temperature < math.inf:
             raise Error(f"--temperature is {temperature:g}; it must be a number, at least 0.")
-        return sampling_params, f"prior {name_prior(model, temperature)}"
+        return sampling_params, f"prior {name_prior(model, temperature)}{details}"
     if TEMPERATURE in sampling_params:
         raise Error(
             f"{run.path} draws from a learned prior, which has no --temperature; leave it out, or "
@@ -55,7 +56,7 @@ def resolve_sampling(
         description += f", guidance {options.guidance:g}"
     elif model.column is not None:
         description += ", without a condition"
-    return {"sampling": options}, description
+    return {"sampling": options}, description + details
 
 
 def name_prior(model: Any, temperature: float = 1.0) -> str:

@@ -63,9 +63,11 @@ class State:
 
     def final_weights(self) -> dict[str, Tensor]:
         """Return the weights for use: the best on validation, else the averaged, else the last."""
-        if self.best_weights is not None:
-            return self.best_weights
-        return self.ema.tensors if self.ema else self.model.state_dict()
+        last = self.ema.tensors if self.ema else self.model.state_dict()
+        if self.best_weights is None:
+            return last
+        others = {k: v for k, v in last.items() if k.startswith(self.model.unselected)}
+        return {**self.best_weights, **others}
 
     def select_weights(self) -> None:
         """Keep a copy of the current weights as the best."""

@@ -1,0 +1,99 @@
+"""Details that decoded images lack, learned by a critic of patches and added to samples."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from latentia.core.contract import Player, Role, Term, Terms
+from latentia.core.distributed import all_reduce_sum
+from latentia.core.tensors import ImageTensor, map_chunks, to_float32, to_float64
+from latentia.losses.adversarial import NonSaturating, with_known_gradient
+from latentia.nets.critic import PatchCritic
+from latentia.nets.refiner import Refiner
+
+CHANNELS = 64, 128  # of the critic, whose patches have 10 pixels a side
+# of each batch: a step then takes a third longer, where the whole batch doubles it
+SHARE = 0.25
+# Norm of the adversarial gradient over that of the squared error's, at the refined images
+GRADIENT_RATIO = 1.0
+
+
+class Pair(NamedTuple):
+    """Some images of a batch and what the decoder makes of them, without its graph.
+
+    batch_size: number of all images of the batch
+    """
+
+    images: ImageTensor
+    decoded: ImageTensor
+    batch_size: int
+
+    def spread_terms(self, terms: Terms) -> Terms:
+        """Return terms of the whole batch with the same means; other images have a value of 0."""
+        factor, gap = self.batch_size / len(self.images), self.batch_size - len(self.images)
+        return {k: t._replace(value=F.pad(factor * t.value, (0, gap))) for k, t in terms.items()}
+
+
+class Sharpener(nn.Module):
+    """A refiner of decoded images, and the critic that teaches it.
+
+    A squared error makes decoded images blurred: they are means of all images with these latents.
+    The critic tells patches of real images from those of refined ones (Isola et al. 2017, arXiv
+    1611.07004), and the refiner descends the critic's loss and its squared error. Neither reaches
+    the model that decodes, whose losses and likelihood stay what they are.
+
+    Parameters
+    ----------
+    image_shape : (int, int, int)
+        channels, height, width
+    """
+
+    def __init__(self, image_shape: tuple[int, ...]):
+        super().__init__()
+        self.refiner, self.critic = Refiner(image_shape), PatchCritic(image_shape, CHANNELS)
+        self.loss = NonSaturating({"refined": 1.0})
+
+    def make_players(self, get_pair: Callable[..., Pair]) -> dict[str, Player]:
+        """Return the critic and the refiner; get_pair: what `Model.shared` returned, to a pair."""
+        return {
+            "critic": Player(self.critic, lambda *step: self.critic_terms(get_pair(step[-1]))),
+            "refiner": Player(self.refiner, lambda *step: self.refiner_terms(get_pair(step[-1]))),
+        }
+
+    def critic_terms(self, pair: Pair) -> Terms:
+        with torch.no_grad():
+            refined = self.refiner(pair.decoded)
+        logits = self.critic(torch.cat([pair.images, refined]))
+        return pair.spread_terms(self.loss.critic_terms(*logits.chunk(2)))
+
+    def refiner_terms(self, pair: Pair) -> Terms:
+        refined = self.refiner(pair.decoded)
+        leaf = refined.detach().requires_grad_()
+        error = 0.5 * to_float32(leaf - pair.images).square().flatten(1).sum(1)
+        adversarial = self.loss.generator_loss(None, self.critic(leaf))
+        terms = {"error": (error, Role.PENALTY), "adversarial": (adversarial, Role.ADVERSARIAL)}
+        gradients = [torch.autograd.grad(value.sum(), leaf)[0] for value, _ in terms.values()]
+        squares = torch.stack([to_float64(each).square().sum() for each in gradients])
+        norms = all_reduce_sum(squares).sqrt()  # over the batch of all processes
+        weight = GRADIENT_RATIO * norms[0] / norms[1].clamp_min(1e-12)
+        weighted = {
+            name: Term(factor, with_known_gradient(value, [refined], [gradient]), role)
+            for (name, (value, role)), gradient, factor in zip(
+                terms.items(), gradients, (1.0, weight), strict=True
+            )
+        }
+        return pair.spread_terms(weighted)
+
+    @torch.no_grad()
+    def refine(self, images: ImageTensor) -> ImageTensor:
+        """Return decoded images with details, in [0, 1]."""
+        return map_chunks(self.refiner, images).clamp(0, 1)
+
+
+def select_pair(images: ImageTensor, decoded: Tensor) -> Pair:
+    """Return the first rows of a batch, a quarter of them."""
+    n = max(1, round(SHARE * len(images)))
+    return Pair(images[:n], decoded[:n].detach(), len(images))
