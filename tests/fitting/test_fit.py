@@ -276,12 +276,15 @@ def test_a_linked_folder_gives_the_run_its_own_name(photos, tmp_path):
 
 
 def test_too_few_minutes_name_the_smallest_number(photos, set_times, capsys, tmp_path):
-    """An epoch and its report take 110 s; the rest is what a prior of few images needs."""
+    """An epoch and its report take 110 s; the rest is what a prior of few images needs.
+
+    A quarter more: a measurement that is repeated must not say that its own number is too small.
+    """
     set_times()
     message = last_line_of_error(capsys, *list_words(photos, minutes=2))
     least = re.search(r"give at least --minutes ([\d.]+)", message).group(1)
     needed = (110 + rules.count_prior_seconds(48)) / 60
-    assert needed <= float(least) <= needed + 0.7  # and the test's own seconds
+    assert 1.25 * needed <= float(least) <= 1.25 * needed + 0.9  # and the test's own seconds
     assert not list(tmp_path.glob("runs/*"))
 
 

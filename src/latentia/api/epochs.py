@@ -18,6 +18,7 @@ from latentia.training.plan import Options
 from latentia.training.step_times import measure_step_times
 
 MEASURED_SHARE = 0.01  # of the time, for steps that are measured
+MARGIN = 1.25  # of the minutes in an error, since the next measurement differs
 COLD_SHARE = 0.05  # of the time; a start that takes longer may fill caches, and is measured again
 
 
@@ -25,7 +26,7 @@ class TooShortError(Error):
     """There is no time for one epoch, which takes so many seconds with its report."""
 
     def __init__(self, subject: str, seconds: float):
-        minutes = f"{math.ceil(seconds / 6) / 10:g}"  # rounded up, so that they are enough
+        minutes = f"{math.ceil(MARGIN * seconds / 6) / 10:g}"
         super().__init__(
             f"{subject} has no time for one epoch and its report; give at least --minutes "
             f"{minutes}, fewer images or a smaller --size."
