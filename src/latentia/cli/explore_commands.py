@@ -28,7 +28,7 @@ def explore(
     labels : FILE
         table (.csv or .parquet) whose columns colour the map, joined to the images by file name
     umap_neighbors : N
-        neighbors of each image that its place on the map of UMAP keeps, at least 2; more show the
+        neighbours of each image that its place on the map of UMAP keeps, at least 2; more show the
         whole, fewer the details
     umap_distance : X
         least distance of two images on the map of UMAP, 0 to 1; 0 packs groups tightly

@@ -40,7 +40,7 @@ def serve_explorer(
     sessions = [RunSession.open(path, data, split, worker) for path in paths]
     for session in sessions:
         session.umap = umap
-    for session in sessions if labels.file else ():  # a mistake in the file ends the command
+    for session in sessions if labels.file or labels.columns else ():  # a mistake ends the command
         session.open_split(labels.file, labels.columns)
     token = None if host in LOOPBACK else secrets.token_urlsafe(24)
     listener = open_listener(host, ports)

@@ -88,8 +88,8 @@ def fit(
         values["labels"], labels = str(labels), None
     data, options = add_labels(data, labels), Options(**values)
 
-    def train(folder: Any, events: Any) -> int:
-        finish_training(folder, events, progress, describe=False)
+    def train(folder: Any, events: Any, shown: Any) -> int:
+        finish_training(folder, events, progress, shown)
         return 0
 
     with enable_progress(progress):
@@ -163,7 +163,7 @@ def describe_request(request: FitRequest, device: str) -> list[str]:
     chosen = rules.choose_first_parameters(facts) | parameters
     _, height, width = images.shape
     sizes = sorted({f"{h}x{w}" for h, w in facts.sizes})
-    more = f" and {len(sizes) - 3:,} more" if len(sizes) > 3 else ""
+    more = f" and {len(sizes) - 3:,} other sizes" if len(sizes) > 3 else ""
     column = rules.choose_condition(facts)
     classes = facts.classes.get(column or "") or []
     names = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")

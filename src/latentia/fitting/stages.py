@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 from latentia.api.epochs import TooShortError, choose_epochs
+from latentia.api.progress import describe_data
 from latentia.api.run import Run
 from latentia.api.train_and_load import load
 from latentia.api.training import resume_run, start_run
@@ -27,13 +28,15 @@ from latentia.fitting import rules
 from latentia.latents.table import open_labelled_split, write_table
 from latentia.runs.create import FIT_FILE, find_new_folder
 from latentia.runs.folder import RunFolder
+from latentia.runs.images import describe_images
 from latentia.training.checkpoint import read_json, write_json
 from latentia.training.events import Event
 from latentia.training.plan import Options
 
 LOCK_FILE, TABLE_FILE = "fit.lock", "latents.csv"
 REPORT_FILES = "report.html", "evaluation.json"  # the first report of coordinates has no figures
-TrainFunction = Callable[[RunFolder, Iterator[Event]], int]  # reads events, returns an exit code
+# reads events, without the lines that were shown before; returns an exit code
+TrainFunction = Callable[[RunFolder, Iterator[Event], list[str]], int]
 
 
 class Stage(TypedDict):
@@ -103,6 +106,7 @@ class Fit:
         self.prior_path = self.path.with_name(f"{self.path.name}-prior")
         self.content = self._open_content()
         self.n_old = len(self.content["stages"])
+        self.shown = [describe_images(request.images.to_metadata())]
 
     def _open_content(self) -> FitContent:
         own = {**self.request.parameters, **self.request.list_options()}
@@ -218,7 +222,9 @@ class Fit:
             run, events = resume_run(path, request.memory_data)
         if path == self.path and not self.table.exists():
             events = self._begin_with_coordinates(events)
-        return self.train(run, events)
+        code = self.train(run, events, self.shown)
+        self.shown += describe_data(run)
+        return code
 
     def _begin_with_coordinates(self, events: Iterator[Event]) -> Iterator[Event]:
         """Write table and map of the saved closed form before the first step, then pass events on.

@@ -147,7 +147,7 @@ def render_neighbors(
 ) -> RenderedImages:
     """Show an image and the n images of the split with the nearest latents.
 
-    key: the image's key, if it is one of the split; it is no neighbor of itself. point: the
+    key: the image's key, if it is one of the split; it is no neighbour of itself. point: the
     image and its latents.
     """
     image, mean = point
