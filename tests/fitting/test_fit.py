@@ -184,7 +184,7 @@ def test_the_coordinates_are_shown_before_the_first_step_and_keep_their_meaning(
     set_times()
     lines, first = [], {}
 
-    def train(run, events, shown):
+    def train(run, events, printed):
         for _ in events:
             if not first:
                 first["page"] = Path("runs/photos/report.html").read_text("utf-8")
@@ -225,7 +225,7 @@ def test_the_stages_fill_the_minutes_to_a_tenth(minutes, photos, set_times, cloc
     monkeypatch.setattr(Validator, "finish_epoch", lambda *_: iter(()))
     set_times(times)
 
-    def train(run, events, shown):
+    def train(run, events, printed):
         for _ in events:
             pass
         if run.path == request.path:  # table and map before the first step
@@ -245,7 +245,7 @@ def test_the_prior_has_no_epochs_in_which_it_would_learn_few_images_by_heart(
 ):
     set_times(StepTimes(0.5, 2.0, 0.1, 2.0))  # 10 minutes are 290 epochs
 
-    def train(run, events, shown):
+    def train(run, events, printed):
         next(events)
         return 0
 
@@ -262,9 +262,9 @@ def test_what_is_said_of_the_images_is_said_once(photos, set_times, clock, tmp_p
     Image.open(file).resize((20, 12)).save(file)
     set_times()
 
-    def train(run, events, shown):
+    def train(run, events, printed):
         next(events)
-        show_events(run, iter([TrainingFinished(1, 1, "stopped")]), sys.stdout, shown)
+        show_events(run, iter([TrainingFinished(1, 1, "stopped")]), sys.stdout, printed)
         return 0
 
     request = make_request(tmp_path / "mixed", 3, None, SMALL, Options())

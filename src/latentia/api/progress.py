@@ -26,18 +26,18 @@ from latentia.training.events import (
 
 
 def show_events(
-    run: RunFolder, events: Iterator[Event], file: Any, shown: Container[str] = ()
+    run: RunFolder, events: Iterator[Event], file: Any, printed_lines: Container[str] = ()
 ) -> TrainingFinished:
     """Show the events of a training on rank 0, and the path of its report; return the end.
 
     The bar is on stderr; file: where lines are written, if there is no bar, and the path.
-    shown: lines on the images that were shown before.
+    printed_lines: lines on the images that were shown before.
     """
     if distributed.rank():
         *_, end = (event for event in events if isinstance(event, TrainingFinished))
         return end
     for line in describe_data(run):
-        if line not in shown:
+        if line not in printed_lines:
             print(line, file=sys.stderr)
     with open_display(f"{run.name}: step", file=file) as display:
         end = render_events(display, events)

@@ -137,9 +137,12 @@ def _diagnose_and_report(run: RunFolder, images: Images) -> Iterator[Finding]:
 
 
 def finish_training(
-    run: RunFolder, events: Iterator[Event], progress: bool = True, shown: Container[str] = ()
+    run: RunFolder,
+    events: Iterator[Event],
+    progress: bool = True,
+    printed_lines: Container[str] = (),
 ) -> None:
-    """Read all events of a training; progress: show them on stderr, without the lines `shown`.
+    """Read all events of a training; progress: show them on stderr, without `printed_lines`.
 
     Raises: KeyboardInterrupt if a signal stopped the training, Error if it ends early otherwise.
     """
@@ -153,7 +156,7 @@ def finish_training(
 
     with closing(events):  # pyright: ignore
         if progress:
-            end = show_events(run, remember_problems(), sys.stderr, shown)
+            end = show_events(run, remember_problems(), sys.stderr, printed_lines)
         else:  # to the last: it restores the caller's signal handlers and threads
             *_, end = remember_problems()
     if isinstance(end, TrainingFinished) and end.reason == EndReason.STOPPED:

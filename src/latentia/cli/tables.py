@@ -33,7 +33,7 @@ def print_metrics(title: str, results: MetricTable) -> None:
 
 def print_beta_choice(choice: BetaChoice, runs: Sequence[RunFolder], run: RunFolder) -> None:
     """Print each candidate with its run, the chosen one marked, and the command that uses it."""
-    print(f"{choice.figure}; {pluralize(choice.n, 'image')} of {choice.split}")
+    print(f"{choice.figure}; {pluralize(choice.n, 'image')} (split {choice.split})")
     if choice.note:
         print(choice.note)
     table = Table("beta", "value", "", "run")
@@ -70,7 +70,8 @@ def print_sweep(
 
 def print_associations(title: str, result: AssociationResult, names: list[str]) -> None:
     """Print how well each label is predicted, then its most informative dimensions."""
-    heads = ("label", "predicted by", "dimensions", "out of fold", "chance", "n")
+    score = Column("out of fold", no_wrap=True)
+    heads = ("label", "predicted by", "dimensions", score, "chance", "n")
     predictions = Table(*heads, title=title, title_justify="left")
     for r in result.associations:
         last = len(r.scores)

@@ -13,13 +13,15 @@ from latentia.training.events import EndReason, Event
 EXIT_CODES = {EndReason.COMPLETE: 0, EndReason.STOPPED: 130, EndReason.NON_FINITE: 1}
 
 
-def show_training(run: RunFolder, events: Iterator[Event], shown: Container[str] = ()) -> int:
+def show_training(
+    run: RunFolder, events: Iterator[Event], printed_lines: Container[str] = ()
+) -> int:
     """Print the events of a training and the path of its report; return the exit code.
 
-    shown: lines on the images that were shown before.
+    printed_lines: lines on the images that were shown before.
     """
     try:
-        end = show_events(run, events, sys.stdout, shown)
+        end = show_events(run, events, sys.stdout, printed_lines)
     except KeyboardInterrupt:
         if distributed.rank():  # the first process prints for all
             raise

@@ -1,7 +1,7 @@
 """Stages of `latentia fit`: each is planned when it starts, and stored in fit.json beforehand."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
@@ -28,14 +28,13 @@ from latentia.fitting import rules
 from latentia.latents.table import open_labelled_split, write_table
 from latentia.runs.create import FIT_FILE, find_new_folder
 from latentia.runs.folder import RunFolder
-from latentia.runs.images import describe_images
 from latentia.training.checkpoint import read_json, write_json
 from latentia.training.events import Event
 from latentia.training.plan import Options
 
 LOCK_FILE, TABLE_FILE = "fit.lock", "latents.csv"
 REPORT_FILES = "report.html", "evaluation.json"  # the first report of coordinates has no figures
-# reads events, without the lines that were shown before; returns an exit code
+# reads events, without the lines that were printed before; returns an exit code
 TrainFunction = Callable[[RunFolder, Iterator[Event], list[str]], int]
 
 
@@ -62,7 +61,7 @@ class FitRequest(NamedTuple):
     """What a user asks for.
 
     begin: when, on the clock of `time.perf_counter`. parameters: of the first recipe, in the place
-    of those that the rules choose.
+    of those that the rules choose. printed_lines: lines on the images that were printed.
     """
 
     data: Any
@@ -73,6 +72,7 @@ class FitRequest(NamedTuple):
     path: Path
     parameters: dict[str, Any]
     options: Options
+    printed_lines: Sequence[str] = ()
 
     @property
     def is_in_memory(self) -> bool:
@@ -106,7 +106,7 @@ class Fit:
         self.prior_path = self.path.with_name(f"{self.path.name}-prior")
         self.content = self._open_content()
         self.n_old = len(self.content["stages"])
-        self.shown = [describe_images(request.images.to_metadata())]
+        self.printed_lines = [*request.printed_lines]
 
     def _open_content(self) -> FitContent:
         own = {**self.request.parameters, **self.request.list_options()}
@@ -222,8 +222,8 @@ class Fit:
             run, events = resume_run(path, request.memory_data)
         if path == self.path and not self.table.exists():
             events = self._begin_with_coordinates(events)
-        code = self.train(run, events, self.shown)
-        self.shown += describe_data(run)
+        code = self.train(run, events, self.printed_lines)
+        self.printed_lines += describe_data(run)
         return code
 
     def _begin_with_coordinates(self, events: Iterator[Event]) -> Iterator[Event]:

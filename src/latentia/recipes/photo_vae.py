@@ -60,9 +60,8 @@ def photo_vae(
     is_external = external_features and features != "none"
     if is_external or (features != "none" and not images.is_recorded):
         load_network()  # before a run is made, where its weights are missing
-    if not images.is_recorded:  # as above
-        split = images.split("train")
-        check_differences(map(mark_missing, split.iterate_batches(split.max_batch_size())))
+    if not images.is_recorded:  # or where all images are equal
+        check_differences(map(mark_missing, images.split("train").iterate_batches(batch)))
     notes = [f"This run needs the weights of a pretrained network ({SOURCE})."] * is_external
     weight, n_axes = (0.0, 0) if features == "none" else (weight, FEATURE_AXES)
     model = PhotoVAE(

@@ -168,8 +168,8 @@ class Overview:
         canvas[[*cells]] = tiles
         up = f"; up: axis 1 ({self.describe_axis(1)})" if points.shape[1] > 1 else ""
         caption = (
-            f"{len(tiles)} of {pluralize(len(self.images), 'image')}, in each cell of the plane "
-            "that nearest to its middle. To the right: principal axis 0 of the coordinates "
+            f"{len(tiles)} of {pluralize(len(self.images), 'image')}: each cell of the plane shows "
+            "the one nearest to its middle. To the right: principal axis 0 of the coordinates "
             f"({self.describe_axis(0)}){up}."
         )
         section = make_grid_section("Map", canvas, MAP_SIDE, caption, min_side=TILE_SIDE)

@@ -138,7 +138,7 @@ def _make_headlines(result: dict[str, Any], n_dims: int) -> dict[str, str]:
     """Return the values at the top of the page by name."""
     bound = format_with_error(result["nelbo_nats"], result["standard_error"]["nelbo_nats"])
     name, active = f"negative ELBO, nats, {result['split']} split", result["active_units"]
-    terms = {f"{v}, nats": f"{result[f'{k}_nats']:.1f}" for k, v in TERM_LABELS.items()}
+    terms = {f"{v}, nats": f"{result[f'{k}_nats']:,.1f}" for k, v in TERM_LABELS.items()}
     return {name: bound, **terms, "active latent dimensions": f"{active} of {n_dims}"}
 
 
@@ -289,5 +289,8 @@ def _format_setting(value: Any) -> str:
     if isinstance(value, list) and len(value) > 3:
         return f"{len(value)} values: {', '.join(map(_format_setting, value[:12]))}"
     if isinstance(value, list):
-        return "x".join(map(_format_setting, value))
-    return "none" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+        is_shape = all(isinstance(each, int) for each in value)
+        return ("x" if is_shape else ", ").join(map(_format_setting, value))
+    if isinstance(value, float):
+        return format_with_error(value, None)
+    return "none" if value is None else str(value)
