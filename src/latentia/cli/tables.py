@@ -8,7 +8,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Column, Table
 
-from latentia.core.text import format_with_error, join_command, pluralize
+from latentia.core.text import format_with_error, join_command, pluralize, round_to_error
 from latentia.latents.association import EXPLANATION_OF_STARS, AssociationResult, get_star
 from latentia.metrics.beta_choice import BetaChoice
 from latentia.metrics.result import MetricTable
@@ -109,8 +109,10 @@ def print_images(title: str, rows: pd.DataFrame) -> None:
     if rows.empty:
         return
     table = Table(*(Column(name, overflow="fold") for name in rows))
-    for row in rows.itertuples(index=False):
-        table.add_row(*(f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row))
+    error = (rows["high"] - rows["low"]) / 2 if {"low", "high"} <= {*rows} else [None] * len(rows)
+    for row, half in zip(rows.itertuples(index=False), error, strict=True):
+        cells = (round_to_error([x], half)[0] if isinstance(x, float) else str(x) for x in row)
+        table.add_row(*cells)
     _print_table(table)
 
 

@@ -71,9 +71,9 @@ class MetricResult(NamedTuple):
         """The value with its standard error, or its 95 % interval in brackets, and its unit."""
         if self.limits is not None and self.value is not None:
             return f"{format_values([self.value, *self.limits])} {self.unit}".rstrip()
-        is_finite = self.value is not None
-        number = format_with_error(self.value, self.error) if is_finite else "not finite"
-        return f"{number} {self.unit}".rstrip()
+        if self.value is None:
+            return f"not finite {self.unit}".rstrip()
+        return f"{format_with_error(self.value, self.error)} {self.unit}".rstrip()
 
     @property
     def counts(self) -> str:

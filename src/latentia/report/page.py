@@ -212,7 +212,7 @@ def _make_prior_sections(
     ]
     if model.column is not None:  # samples of each condition are on the first screen
         caption = f"{run.name}: {pluralize(len(samples), 'sample')}, seed 0, every condition"
-        sections.append(make_grid_section("Samples", samples, 16, caption))
+        sections.append(make_grid_section("Samples", samples, 20, caption))
     picture = Picture(draw_error_by_time(model, split))
     return [*sections, Section("Denoising error over time", text, [picture])]
 
