@@ -36,7 +36,7 @@ def show_events(
     if distributed.rank():
         *_, end = (event for event in events if isinstance(event, TrainingFinished))
         return end
-    for line in describe_data(run):
+    for line in [describe_images(run.metadata["images"]), *run.metadata.get("notes", [])]:
         if line not in printed_lines:
             print(line, file=sys.stderr)
     with open_display(f"{run.name}: step", file=file) as display:
@@ -44,11 +44,6 @@ def show_events(
     if end.reason == EndReason.COMPLETE:
         print(run.path / "report.html", file=file)
     return end
-
-
-def describe_data(run: RunFolder) -> list[str]:
-    """Return the first lines of a training: what its images are, and notes on them."""
-    return [describe_images(run.metadata["images"]), *run.metadata.get("notes", [])]
 
 
 def render_events(display: Display, events: Iterator[Event]) -> TrainingFinished:

@@ -17,7 +17,6 @@ from latentia.core.progress import enable_progress, print_note
 from latentia.core.tensors import ImageTensor
 from latentia.core.text import abbreviate_list
 from latentia.data import Split, open_images
-from latentia.data.dataset import COLOUR_NOTE
 from latentia.data.reader import find_stretched_sizes
 from latentia.data.reading import Reading
 from latentia.data.sources.registry import LabelledData, SourceKind, make_source
@@ -175,7 +174,7 @@ def describe_request(request: FitRequest, device: str) -> list[str]:
     is_stretched = find_stretched_sizes(facts.sizes, images.preprocessing)  # as a note says
     return [
         describe_images(images.to_metadata()),
-        *(note for note in images.notes if note != COLOUR_NOTE),  # that is the user's --channels
+        *images.notes,
         *(() if is_stretched else (f"Images of {listing}, read at {height}x{width}.",)),
         f"Condition of the prior: {condition}.",
         *(likelihood.notes or [f"likelihood: {type(likelihood).__name__}."]),

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 from latentia.api.epochs import TooShortError, choose_epochs
-from latentia.api.progress import describe_data
 from latentia.api.run import Run
 from latentia.api.train_and_load import load
 from latentia.api.training import resume_run, start_run
@@ -35,7 +34,7 @@ from latentia.training.plan import Options
 LOCK_FILE, TABLE_FILE = "fit.lock", "latents.csv"
 REPORT_FILES = "report.html", "evaluation.json"  # the first report of coordinates has no figures
 # reads events, without the lines that were printed before; returns an exit code
-TrainFunction = Callable[[RunFolder, Iterator[Event], list[str]], int]
+TrainFunction = Callable[[RunFolder, Iterator[Event], Sequence[str]], int]
 
 
 class Stage(TypedDict):
@@ -106,7 +105,6 @@ class Fit:
         self.prior_path = self.path.with_name(f"{self.path.name}-prior")
         self.content = self._open_content()
         self.n_old = len(self.content["stages"])
-        self.printed_lines = [*request.printed_lines]
 
     def _open_content(self) -> FitContent:
         own = {**self.request.parameters, **self.request.list_options()}
@@ -222,9 +220,7 @@ class Fit:
             run, events = resume_run(path, request.memory_data)
         if path == self.path and not self.table.exists():
             events = self._begin_with_coordinates(events)
-        code = self.train(run, events, self.printed_lines)
-        self.printed_lines += describe_data(run)
-        return code
+        return self.train(run, events, self.request.printed_lines)
 
     def _begin_with_coordinates(self, events: Iterator[Event]) -> Iterator[Event]:
         """Write table and map of the saved closed form before the first step, then pass events on.

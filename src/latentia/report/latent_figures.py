@@ -73,12 +73,8 @@ def make_traversal_grid(
     for k, dim in enumerate(traversal.dims):
         rows.append(traversal.images[k].cpu())
         labels += [f"{value:+.2f}" for value in traversal.values[k]]
-        lines = (
-            names[dim],
-            format_rate(traversal.kl_per_dim, k),
-            f"image {traversal.image_values[k]:+.2f}",
-        )
-        row_labels.append("\n".join(filter(None, lines)))
+        rate, value = format_rate(traversal.kl_per_dim, k), traversal.image_values[k]
+        row_labels.append("\n".join(filter(None, [names[dim], rate, f"image {value:+.2f}"])))
     return make_grid(torch.cat(rows), columns, caption, labels_below=labels, row_labels=row_labels)
 
 

@@ -291,6 +291,5 @@ def _format_setting(value: Any) -> str:
     if isinstance(value, list):
         is_shape = all(isinstance(each, int) for each in value)
         return ("x" if is_shape else ", ").join(map(_format_setting, value))
-    if isinstance(value, float):
-        return format_with_error(value, None)
-    return "none" if value is None else str(value)
+    is_float = isinstance(value, float)
+    return "none" if value is None else format_with_error(value, None) if is_float else str(value)
