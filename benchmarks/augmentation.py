@@ -20,6 +20,7 @@ from run_cache import load_or_train
 from scipy.stats import binomtest
 
 import latentia
+from latentia.core.text import format_with_error
 from latentia.data import open_images
 from latentia.metrics.distribution import estimate_frechet_distance
 from latentia.metrics.label_classifier import LabelClassifier, get_label_classifier
@@ -78,8 +79,9 @@ def main() -> None:
             distance = estimate_frechet_distance(real, classifier.extract_features(samples))
             print(f"| {name} | {seed} | {distance} |", flush=True)
             values.append(distance.value)
-        spread = f" ± {np.std(values, ddof=1):.2g}" if len(values) > 1 else ""
-        print(f"| {name} | mean ± standard deviation | {np.mean(values):.3g}{spread} |", flush=True)
+        spread = np.std(values, ddof=1).item() if len(values) > 1 else None
+        text = format_with_error(np.mean(values).item(), spread)
+        print(f"| {name} | mean ± standard deviation | {text} |", flush=True)
 
 
 if __name__ == "__main__":

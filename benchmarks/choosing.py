@@ -16,6 +16,7 @@ from page import write_section
 from run_cache import load_or_train
 
 import latentia
+from latentia.core.text import format_with_error
 from latentia.metrics.rate_distortion import log_spaced_betas
 from latentia.sweep.beta_choice import ImageSelection, choose_beta
 
@@ -62,7 +63,7 @@ def main() -> None:
             best = choose_beta(single_runs, purpose, ON_TEST, tolerance=0.0).chosen
             sign = 1 if purpose in ("reconstruction", "sampling") else -1
             worse = sign * (test.chosen.value - best.value) / best.value
-            values = [f"{each.value:.4g} ± {each.error or 0:.2g}" for each in (test.chosen, best)]
+            values = [format_with_error(each.value, each.error) for each in (test.chosen, best)]
             cells = (name, purpose, test.figure, f"{beta:g}", values[0])
             row = [*cells, f"{values[1]} (beta {best.beta:g})", f"{worse:+.1%}"]
             lines.append(f"| {' | '.join(row)} |")

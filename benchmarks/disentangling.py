@@ -18,6 +18,7 @@ from run_cache import load_or_train
 
 import latentia
 from latentia.core.schedules import constant, cosine
+from latentia.core.text import format_with_error
 from latentia.data import open_images
 from latentia.data.synthetic.sprites import make_sprites
 from latentia.latents.encoding import encode_split
@@ -99,7 +100,7 @@ def main() -> None:
             print_row(f"{kind}, seed {seed}", [f"{each:.3g}" for each in rows[-1]])
         mean, sd = np.mean(rows, 0), np.std(rows, 0, ddof=1) if len(rows) > 1 else None
         if sd is not None:
-            cells = [f"{m:.3g} ± {s:.2g}" for m, s in zip(mean, sd, strict=True)]
+            cells = [format_with_error(*pair) for pair in zip(mean, sd, strict=True)]
             print_row(f"{kind}, mean ± sd of {len(rows)}", cells)
 
 

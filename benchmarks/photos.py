@@ -25,6 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import latentia
+from latentia.core.text import format_with_error
 from latentia.metrics.pca import fit_pixel_pca
 from latentia.models.joint_pca import choose_weight, fit_feature_axes, fit_joint_pca
 from latentia.models.pretrained_features import extract_features
@@ -133,7 +134,7 @@ def format_distance(result: Any) -> str:
     """Return the kernel distance with its floor, that of real images."""
     entries = {entry["name"]: entry for entry in result["metrics"]["kd"]}
     kd, floor = entries["kd_samples"], entries.get("kd_real")
-    text = f"{kd['value']:.3g} ± {kd['error']:.2g}"
+    text = format_with_error(kd["value"], kd["error"])
     return text + (f" (floor {floor['value']:.2g})" if floor else "")
 
 

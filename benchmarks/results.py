@@ -20,7 +20,7 @@ import torch
 
 from latentia.core.tensors import to_bytes
 from latentia.data import Images
-from latentia.metrics.distribution import DistanceEstimate, estimate_frechet_distance
+from latentia.metrics.distribution import estimate_frechet_distance
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.measure import measure_metrics, save_metrics
 from latentia.runs.folder import RunFolder
@@ -115,7 +115,7 @@ def tabulate_distances(
     evaluation = Evaluation(sampled_runs[0], first, first.split("test"), features="classifier", n=n)
     metadata = first.to_metadata()
     floor = estimate_frechet_distance(evaluation.real_features, evaluation.other_features)
-    row = f"training images, as perfect samples score | {format_interval(floor)}"
+    row = f"training images, as perfect samples score | {floor}"
     lines.append(f"| {row} | | |")
     for run in sampled_runs:
         run_metadata = run.metadata["images"]
@@ -128,9 +128,7 @@ def tabulate_distances(
         estimate = estimate_frechet_distance(evaluation.real_features, features)
         epochs = run.metadata["arguments"]["epochs"]
         seen = f"{epochs * run_metadata['count']['train']:,}"
-        lines.append(
-            f"| {name_run(run)} | {format_interval(estimate)} | {seen} | {format_minutes(run)} |"
-        )
+        lines.append(f"| {name_run(run)} | {estimate} | {seen} | {format_minutes(run)} |")
     seen = f"{10 * metadata['count']['train']:,}"
     for name, (value, note) in measure_pythae(first, evaluation, pythae, threads).items():
         lines.append(f"| pythae's VAE, {name} | {value} | {seen} | {note} |")
@@ -166,7 +164,7 @@ def measure_pythae(
             estimate = estimate_frechet_distance(
                 evaluation.real_features, evaluation.extractor.extract(samples.split(500))
             )
-            rows[name] = format_interval(estimate), note
+            rows[name] = str(estimate), note
     return rows
 
 
@@ -187,10 +185,6 @@ def format_minutes(run: RunFolder) -> str:
 
 def count_threads(count: int) -> str:
     return f"{count} thread{'s' if count != 1 else ''}"
-
-
-def format_interval(estimate: DistanceEstimate) -> str:
-    return f"{estimate.value:.3g} ± {1.96 * estimate.error:.2g}"
 
 
 HEADER = """# Results

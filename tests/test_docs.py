@@ -1,5 +1,6 @@
 """Every command and every Python block of README and docs runs in order, at toy size."""
 
+import ast
 import inspect
 import itertools
 import re
@@ -151,7 +152,8 @@ def check_options(command, arguments):
         assert callable(find_recipe(arguments[0]))
     else:
         parameters = inspect.signature(COMMANDS[command]).parameters
-        check_option_names(command, arguments, [name.rstrip("_") for name in parameters])
+        names = [name.rstrip("_") for name in parameters]
+        check_option_names(command, arguments, names, f"latentia {command}")
 
 
 def check_command(words):
@@ -224,6 +226,20 @@ def test_a_term_of_art_links_the_glossary_at_its_first_use(page):
     assert "Latent" in find_unlinked_terms("A latent, then a [latent](x.md).", terms)
     if page.name not in ("glossary.md", "commands.md", "python.md", "recipes.md", "doctor.md"):
         assert find_unlinked_terms(page.read_text(), terms) == []
+
+
+PROSE = re.compile(r"`[^`\n]*`|^```(?:sh|python).*?^```|--[\w-]+|[\"'_]\w+", re.M | re.S)
+
+
+def test_sentences_have_neighbours():
+    """Names keep their neighbors: an option, a field of a result, a class of scikit-learn."""
+    texts = {path: path.read_text() for path in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]}
+    for path in (ROOT / "src").rglob("*.py"):
+        nodes = ast.walk(ast.parse(path.read_text()))
+        strings = (node.value for node in nodes if isinstance(node, ast.Constant))
+        texts[path] = "\n".join(each for each in strings if isinstance(each, str) and " " in each)
+    found = {path.name for path, text in texts.items() if "neighbor" in PROSE.sub("", text).lower()}
+    assert found == set()
 
 
 OUTSIDE_THE_SITE = [

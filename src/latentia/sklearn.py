@@ -267,7 +267,7 @@ class UnsplitSource(Source):
 def estimate_elbo(model: Model, images: Tensor) -> Tensor:
     """ELBO (b,) in nats, from one draw per image.
 
-    The image itself seeds its draw, so neither order nor neighbors matter.
+    The image itself seeds its draw, so neither order nor neighbours matter.
     """
     assert isinstance(model, HasLatents)
     digests = [hashlib.blake2b(x.cpu().numpy().tobytes(), digest_size=7) for x in images]

@@ -173,9 +173,15 @@ def test_mistakes_in_the_words(place, tmp_path, capsys):
     assert "conv_vae" in text
     text = error(capsys, "train", "conv_vae", "--latnet", "3")
     assert "conv_vae has no parameter --latnet; did you mean --latent?" in text
-    assert "--latent? Its parameters: run, minutes, data, size" in text
+    assert text.endswith("--latent? latentia train conv_vae --help lists all parameters.")
+    text = error(capsys, "train", "conv_vae", "--zzz", "3")
+    assert text.endswith("no parameter --zzz; latentia train conv_vae --help lists all parameters.")
+    assert error(capsys, "train", "mnist_gan", "--size", "64") == (
+        "mnist_gan has no parameter --size, as its images have one size; leave it out, or take a "
+        "recipe that has it, such as conv_vae, image_autoencoder, latent_prior and 4 more."
+    )
     text = error(capsys, "sample", "r", "--sed", "1")
-    assert "has no parameter --sed; did you mean --seed?" in text
+    assert text.endswith("did you mean --seed? latentia sample --help lists all parameters.")
     assert "No recipe was named" in error(capsys, "train")
     for words, message in (
         (["--epochs", "-1"], "--epochs is -1; it must be at least 1."),

@@ -58,7 +58,11 @@ def test_groups_are_a_column_a_picture_and_copies(run, photos, tmp_path, capsys)
         f"cluster-{key.startswith('light'):d}/{key}": content for key, content in before.items()
     }
     assert read_bytes(photos) == before
-    assert text.splitlines()[-3:] == [str(tmp_path / n) for n in ("sheet.png", "groups", "z.csv")]
+    assert text.splitlines()[-3:] == [
+        str(tmp_path / "sheet.png"),
+        f"{tmp_path / 'groups'}: copies of the image files, by group",
+        f"{out}: table, with the group of each image",
+    ]
     frame = latentia.load(run).encode(photos, clusters=2, progress=False)
     np.testing.assert_array_equal(frame["cluster"], table["cluster"])
     grid = latentia.load(run).with_data(photos).plot_clusters(2)

@@ -119,7 +119,7 @@ def test_an_unknown_column_is_refused_with_those_that_there_are(tmp_path):
     np.savez(tmp_path / "a.npz", x=IMAGES, dose=DOSES)
     images = open_images(Source(str(tmp_path / "a.npz"), Reading(label_kind="does=class")))
     with pytest.raises(
-        Error, match=r"label-kind: the data has no column does; its columns: dose\."
+        Error, match=r"label-kind: the data has no column does; name one of its columns: dose\."
     ):
         images.to_metadata()
 

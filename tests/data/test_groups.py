@@ -192,7 +192,7 @@ def test_groups_in_two_splits_of_the_source_are_said(tmp_path):
         ({"group_regex": r"^\d"}, r"makes 2 groups, too few .* or --validation 0"),
         (
             {"group": "mouse"},
-            "The source has no column mouse; its columns: patient",
+            "The source has no column mouse; name one of its columns: patient",
         ),
         ({"group": "patient", "group_regex": "png"}, "--group and --group-regex"),
     ],

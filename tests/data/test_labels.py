@@ -220,10 +220,14 @@ def test_long_lists_are_cut(onto):
 
 
 def test_files_and_columns_that_are_not_there(onto, images, tmp_path):
-    with pytest.raises(Error, match=r"labels.csv has no column Yaer; its columns: Year, Brand,"):
+    with pytest.raises(
+        Error, match=r"labels.csv has no column Yaer; name one of its columns: Year, Brand,"
+    ):
         onto(TABLE, ["Yaer", "Brand"])
     part = images.split("all")
-    with pytest.raises(Error, match=r"The source has no column Year; its columns: label\."):
+    with pytest.raises(
+        Error, match=r"The source has no column Year; name one of its columns: label\."
+    ):
         Labels(columns=["Year"]).join_to(part, part.keys)
     for name, said in (
         ("no.csv", "no.csv does not exist"),

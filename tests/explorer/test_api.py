@@ -69,6 +69,8 @@ def test_runs_are_told_with_their_dimensions_by_rate(served, place):
     assert [dim["dead"] for dim in vae["dims"]] == [rate < 0.01 for rate in rates]
     assert all(max(dim["bars"]) == 1 and dim["low"] < dim["high"] for dim in vae["dims"])
     assert vae["columns"]["label"] == [str(k) for k in range(10)]
+    assert vae["prior"]["advice"] == " For samples of a learned prior: choose the run prior"
+    (vae,) = served("vae").get("/api/runs").json()["runs"]
     command = shlex.join(["latentia", "explore", str(place / "vae"), str(place / "prior")])
     assert vae["prior"]["advice"] == f" For samples of a learned prior: {command}"
     assert gan["prior"] == {"learned": False, "name": "N(0, I)", "advice": ""}
@@ -294,7 +296,7 @@ def test_runs_are_described_beside_the_loop_and_whatever_is_turned_meanwhile(
     monkeypatch.setattr(summary, "mixture_quantiles", turned)
     assert summary.describe_dimensions(run) == whole
 
-    def apart(run):
+    def apart(run, paths):
         with pytest.raises(RuntimeError, match="no running event loop"):
             asyncio.get_running_loop()
         return {}

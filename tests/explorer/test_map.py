@@ -5,6 +5,7 @@ import csv
 import io
 import shlex
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -212,6 +213,18 @@ def test_the_options_of_umap_reach_the_map(served, place, monkeypatch):
     post(client, "map", kind="umap")
     assert asked[0][0] == "umap"
     assert asked[0][4] == (15, 0.1)
+
+
+@pytest.mark.parametrize("labels", [[], ["--labels", "dose.csv"]])
+def test_an_unknown_column_of_labels_is_refused_before_anything_is_served(
+    place, tmp_path, capsys, monkeypatch, labels
+):
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{key},1" for key in list_keys(place)]
+    Path("dose.csv").write_text("\n".join(["key,label", *rows]), "utf-8")
+    monkeypatch.setattr("latentia.explorer.server.open_listener", lambda *_: 1 / 0)
+    text = error(capsys, "explore", place / "vae", *labels, "--label-cols", "foo")
+    assert text.endswith("has no column foo; name one of its columns: label.")
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,16 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 import latentia
+from latentia.api.progress import show_events
 from latentia.cli.main import main
 from latentia.data import open_images
 from latentia.fitting import rules
 from latentia.fitting.fit import choose_features, make_request
 from latentia.fitting.stages import Fit
+from latentia.training.events import TrainingFinished
 from latentia.training.loop import Loop
 from latentia.training.plan import Options
 from latentia.training.step_times import StepTimes
@@ -126,7 +129,7 @@ def test_a_fit_says_what_it_understands_and_runs_commands(
     page = Path("runs/photos/report.html").read_text("utf-8")
     titles = re.findall("<h2>(.*?)</h2>", page)
     assert titles[:3] == ["Map", "Samples conditioned on label", "Traversals"]
-    assert commands[1] in html.unescape(page)
+    assert commands[1] in html.unescape(re.sub("<.*?>", "", page))
     files = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/*")}
     assert main(list_words(photos)) == 0  # a second one changes nothing
     assert {path: path.stat().st_mtime_ns for path in files} == files
@@ -181,7 +184,7 @@ def test_the_coordinates_are_shown_before_the_first_step_and_keep_their_meaning(
     set_times()
     lines, first = [], {}
 
-    def train(run, events):
+    def train(run, events, printed):
         for _ in events:
             if not first:
                 first["page"] = Path("runs/photos/report.html").read_text("utf-8")
@@ -222,7 +225,7 @@ def test_the_stages_fill_the_minutes_to_a_tenth(minutes, photos, set_times, cloc
     monkeypatch.setattr(Validator, "finish_epoch", lambda *_: iter(()))
     set_times(times)
 
-    def train(run, events):
+    def train(run, events, printed):
         for _ in events:
             pass
         if run.path == request.path:  # table and map before the first step
@@ -242,7 +245,7 @@ def test_the_prior_has_no_epochs_in_which_it_would_learn_few_images_by_heart(
 ):
     set_times(StepTimes(0.5, 2.0, 0.1, 2.0))  # 10 minutes are 290 epochs
 
-    def train(run, events):
+    def train(run, events, printed):
         next(events)
         return 0
 
@@ -251,6 +254,24 @@ def test_the_prior_has_no_epochs_in_which_it_would_learn_few_images_by_heart(
     assert Fit(request, train, print).run() == 0
     epochs = [stage["parameters"]["epochs"] for stage in read_fit("stages")]
     assert epochs[0] > epochs[1] == rules.MAX_PRIOR_EPOCHS
+
+
+def test_what_is_said_of_the_images_is_said_once(photos, set_times, clock, tmp_path, capsys):
+    shutil.copytree(photos, tmp_path / "mixed")
+    file = next((tmp_path / "mixed").rglob("*.png"))
+    Image.open(file).resize((20, 12)).save(file)
+    set_times()
+
+    def train(run, events, printed):
+        next(events)
+        show_events(run, iter([TrainingFinished(1, 1, "stopped")]), sys.stdout, printed)
+        return 0
+
+    request = make_request(tmp_path / "mixed", 3, None, SMALL, Options())
+    assert Fit(request, train, print).run() == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert any("20x12" in line or "12x20" in line for line in lines)
+    assert [line for line in {*lines} if lines.count(line) > 1] == []
 
 
 def test_more_minutes_give_no_fewer_epochs_and_the_same_model(photos, set_times, clock):

@@ -135,8 +135,8 @@ def test_table_and_figure_name_the_methods_and_hide_no_dimension(capsys, monkeyp
     for part in (
         "kind, accuracy │ logistic regression │ all",
         "size, R² │ ridge regression │ all",
-        "15 nearest neighbors │ all",
-        "15 nearest neighbors │ first 2 by rate",
+        "15 nearest neighbours │ all",
+        "15 nearest neighbours │ first 2 by rate",
         "20 more dimensions of each label in --json.",
         "at least 10 % of the label's entropy",
     ):

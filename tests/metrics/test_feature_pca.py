@@ -1,5 +1,7 @@
 """PCAs of pretrained features beside that of the pixels, with the real network."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -21,6 +23,8 @@ from latentia.metrics.registry import METRICS
 from latentia.metrics.yardsticks import tabulate_yardsticks
 from latentia.models.joint_pca import find_axes
 from latentia.models.pretrained_features import PretrainedEncoder, extract_features
+from latentia.runs.folder import RunFolder
+from latentia.training.checkpoint import read_json, write_json
 
 OPTIONS = {"latent": 3, "epochs": 1, "batch": 32, "progress": False}
 TITLES = ["PCA of 3 dimensions", "feature PCA of 3 dimensions", "joint PCA of 3 dimensions"]
@@ -77,6 +81,22 @@ def test_baselines_are_fitted_once_to_training_images(photos):
     torch.testing.assert_close(feature.encode(x), expected, rtol=1e-2, atol=1e-2)
     pixel = fit_pixel_pca(images, 3).measure_mse(x).mean()
     assert pixel < joint.measure_mse(x).mean() < feature.measure_mse(x).mean() * 1.05
+
+
+def test_a_learned_prior_has_the_yardsticks_of_its_autoencoder(run, monkeypatch, tmp_path):
+    for path in (tmp_path / "prior", tmp_path / "prior" / "autoencoder"):
+        shutil.copytree(run.path, path)
+    metadata = read_json(path / "run.json")
+    write_json(path / "run.json", {**metadata, "closed_form": {"feature_weight": 7.0}})
+    weights = []
+    monkeypatch.setattr(
+        "latentia.metrics.evaluation.fit_feature_pcas",
+        lambda *given: weights.append(given[2]) or [],
+    )
+    images = run.folder.images()
+    prior = Evaluation(RunFolder.open(path.parent), images, images.split("train"))
+    assert not prior.others
+    assert weights == [7.0]
 
 
 def test_photographs_with_labels_have_all_yardsticks_where_the_network_is_installed(

@@ -11,13 +11,13 @@ from sklearn.decomposition import PCA
 import latentia
 from latentia.cli.main import main
 from latentia.core.errors import Error
+from latentia.core.text import format_with_error
 from latentia.latents.encoding import encode_split
 from latentia.latents.probes import probe_labels
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.label_probes import MAX_IMAGES, compare_probes
 from latentia.metrics.measure import load_metrics
 from latentia.metrics.registry import METRICS
-from latentia.metrics.result import format_with_error
 from latentia.runs.folder import RunFolder
 
 OPTIONS = {"hidden": 16, "latent": 6, "epochs": 2, "batch": 32, "progress": False}
@@ -109,21 +109,6 @@ def test_columns_that_no_probe_can_read_are_left_out_and_many_images_thinned():
             x[:500], x[:500], {name: values[:500] for name, values in many.items()}, {}
         )
     } == {300}
-
-
-@pytest.mark.parametrize(
-    ("value", "error", "text"),
-    [
-        (0.0099612, 0.00031, "0.00996 ± 0.00031"),
-        (0.01, 0.0003, "0.01000 ± 0.00030"),
-        (1444.4, 122.2, "1,444 ± 122"),
-        (105.31, 0.12, "105.31 ± 0.12"),
-        (2.0, 0.0, "2"),
-        (2.5, None, "2.5"),
-    ],
-)
-def test_a_value_has_as_many_decimals_as_its_error(value, error, text):
-    assert format_with_error(value, error) == text
 
 
 def test_the_report_shows_each_label_beside_the_pca_and_keeps_its_numbers(run):

@@ -73,11 +73,12 @@ def test_training_never_ends_worse_than_the_closed_form(train, photos, likelihoo
 
 
 @pytest.mark.parametrize("features", ["efficientnet", "none"])
-def test_images_without_a_difference_have_no_closed_form(train, photos, features):
+def test_images_without_a_difference_have_no_closed_form(train, photos, features, tmp_path):
     options = latentia.Options(validation=0.0)
     for data, text in ((photos[:1], "1 training image"), (photos[[0] * 5], "training images")):
         with pytest.raises(Error, match=f"{text} no two differ, so there are no coordinates to"):
             train(text, data=data, features=features, options=options)
+    assert not (tmp_path / text).exists()  # refused before there is a run
 
 
 def test_training_improves_encoder_and_decoder(train):

@@ -2,11 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from duels import SHAPE, vaegan
 from torch.distributions import Categorical, Normal
 
+import latentia
 from latentia.core.contract import Batch, StepContext
 from latentia.core.errors import Error
 from latentia.losses.likelihoods import Bernoulli
@@ -112,6 +114,15 @@ def test_a_column_that_cannot_be_learned_is_named(value):
     batch.columns["year.made"][3] = value
     with pytest.raises(Error, match=r"--supervise year\.made cannot be learned: .* holds no value"):
         Supervision(COLUMNS, 2).measure_labels([batch])
+
+
+def test_such_a_column_is_refused_before_there_is_a_run(tmp_path):
+    images, labels = np.random.default_rng(0).random((40, 28, 28)), {"year": [1980.5] * 40}
+    with pytest.raises(Error, match="--supervise year cannot be learned"):
+        latentia.train(
+            "mnist_mlp_vae", images, labels=labels, supervise="year", run=tmp_path / "run"
+        )
+    assert not (tmp_path / "run").exists()
 
 
 def test_images_without_labels_have_no_term_and_no_gradient():

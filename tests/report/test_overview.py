@@ -1,5 +1,7 @@
 """The first screen of the report: map, samples by class, traversals, outliers, yardsticks."""
 
+import base64
+import io
 import json
 import re
 from pathlib import Path
@@ -8,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_rgb
+from PIL import Image
 
 import latentia
 from latentia.latents.clusters import find_clusters
 from latentia.metrics.evaluation import Evaluation
+from latentia.report.grids import GAP
 from latentia.report.overview import COLOURS, NO_CLASS, Overview, assign_cells
 from latentia.runs.folder import RunFolder
 from latentia.runs.priors import find_learned_prior
@@ -76,6 +80,10 @@ def test_the_groups_have_a_sheet_unless_there_is_one(run, monkeypatch, number):
     assert text.startswith(f"300 images in {number} group{'s' * (number > 1)}: {counts}.")
     assert len(pictures) == number - 1
     assert title == "Groups of similar images"
+    for picture in pictures:  # the page has the caption, so that the picture has none
+        shown = Image.open(io.BytesIO(base64.b64decode(picture.html.split("base64,")[1][:-2])))
+        assert "left: the images nearest to the mean of their group" in picture.caption
+        assert shown.height == number * (56 + GAP) + GAP
 
 
 @pytest.mark.report
@@ -84,6 +92,19 @@ def test_the_first_screen_stands_before_the_numbers(run):
     titles = re.findall("<h2>(.*?)</h2>", page)
     assert titles[:6] == [*TITLES, "Groups of similar images"]
     assert page.index("<h2>Yardsticks") < page.index("negative ELBO") < page.index("<h2>Training")
+
+
+@pytest.mark.report
+def test_no_line_breaks_within_an_option(run):
+    """`white-space: nowrap` holds each word of a command, and each option of a sentence."""
+    page = run.report().read_text()
+    assert ".word { white-space: nowrap; }" in page
+    commands = re.findall('<pre class="command">(.*?)</pre>', page)
+    assert any("--epochs" in command for command in commands)
+    words = re.compile('<span class="word">.*?</span>')
+    assert [each for each in commands if words.sub("", each).strip()] == []
+    body = page.split("</style>")[1].split("<h2>Settings")[0]
+    assert re.findall(r"(?<![>\w])--\w", re.sub(r"<img[^>]*>", "", body)) == []
 
 
 def test_samples_are_those_of_the_learned_prior_beside_the_run_by_class(run):

@@ -72,7 +72,7 @@ def test_a_table_that_names_some_images_chooses_by_these(place, tmp_path, capsys
     shutil.copytree(place / "many", tmp_path / "many")
     assert main(["choose", str(tmp_path / "many"), *words]) == 0
     shown = capsys.readouterr().out
-    few = int(re.findall(r"; (\d+) images of validation", shown)[0])
+    few = int(re.findall(r"; (\d+) images \(split validation", shown)[0])
     assert f"labels.csv has no values for {225 - few} of 225 images (split validation: " in shown
     validation = RunFolder.open(place / "many").images().split("validation").keys
     assert few == sum(int(key) % 2 == 0 for key in validation)

@@ -28,6 +28,11 @@ UNKNOWN = "conv_vae has no parameter"
             {"epocs": 3},
             "conv_vae has no parameter --epocs; did you mean --epochs? Its parameters: data",
         ),
+        (
+            {"gamma": 3},
+            f"{UNKNOWN} --gamma; leave it out, or take a recipe that has it, such as mnist_dcgan, "
+            "mnist_gan, vaegan.",
+        ),
         ({"zzz": 3}, f"{UNKNOWN} --zzz; its parameters: data"),
     ],
 )

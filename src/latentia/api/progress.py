@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 from latentia.core import distributed
@@ -26,19 +26,19 @@ from latentia.training.events import (
 
 
 def show_events(
-    run: RunFolder, events: Iterator[Event], file: Any, describe: bool = True
+    run: RunFolder, events: Iterator[Event], file: Any, printed_lines: Container[str] = ()
 ) -> TrainingFinished:
     """Show the events of a training on rank 0, and the path of its report; return the end.
 
     The bar is on stderr; file: where lines are written, if there is no bar, and the path.
-    describe: whether the first line describes the images.
+    printed_lines: lines on the images that were shown before.
     """
     if distributed.rank():
         *_, end = (event for event in events if isinstance(event, TrainingFinished))
         return end
-    images = [describe_images(run.metadata["images"])] * describe
-    for line in [*images, *run.metadata.get("notes", [])]:
-        print(line, file=sys.stderr)
+    for line in [describe_images(run.metadata["images"]), *run.metadata.get("notes", [])]:
+        if line not in printed_lines:
+            print(line, file=sys.stderr)
     with open_display(f"{run.name}: step", file=file) as display:
         end = render_events(display, events)
     if end.reason == EndReason.COMPLETE:

@@ -90,7 +90,7 @@ class RunComparisons(RunCompletions):
         split : {"train", "validation", "test", "all"}, optional
             images to measure on; the default is test, and all if `with_data` gave other images
         k : int
-            nearest neighbors predict from all dimensions, and from the first 1, 2, ... up to k by
+            nearest neighbours predict from all dimensions, and from the first 1, 2, ... up to k by
             rate (KL)
         permutations : int
             random permutations of each label from which p-values are computed, at least 19

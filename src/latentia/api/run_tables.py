@@ -118,7 +118,7 @@ class RunTables(RunImages):
         image : array, tensor, file, key or row number
             one image
         n : int
-            number of neighbors, at least 1
+            number of neighbours, at least 1
         split : {"train", "validation", "test", "all"}, optional
             split that is searched; the default is test
         features : {"efficientnet"}, optional
@@ -156,7 +156,7 @@ class RunTables(RunImages):
         Returns
         -------
         RenderedImages
-            picture of the image and its neighbors, with their distances
+            picture of the image and its neighbours, with their distances
 
         Raises
         ------

@@ -1,7 +1,7 @@
 """Training of a new or an interrupted run, for Python and for the command line."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -137,9 +137,12 @@ def _diagnose_and_report(run: RunFolder, images: Images) -> Iterator[Finding]:
 
 
 def finish_training(
-    run: RunFolder, events: Iterator[Event], progress: bool = True, describe: bool = True
+    run: RunFolder,
+    events: Iterator[Event],
+    progress: bool = True,
+    printed_lines: Container[str] = (),
 ) -> None:
-    """Read all events of a training; progress: show them on stderr, below the images if `describe`.
+    """Read all events of a training; progress: show them on stderr, without `printed_lines`.
 
     Raises: KeyboardInterrupt if a signal stopped the training, Error if it ends early otherwise.
     """
@@ -153,7 +156,7 @@ def finish_training(
 
     with closing(events):  # pyright: ignore
         if progress:
-            end = show_events(run, remember_problems(), sys.stderr, describe)
+            end = show_events(run, remember_problems(), sys.stderr, printed_lines)
         else:  # to the last: it restores the caller's signal handlers and threads
             *_, end = remember_problems()
     if isinstance(end, TrainingFinished) and end.reason == EndReason.STOPPED:

@@ -34,7 +34,8 @@ def parse_arguments(command: Callable, words: list[str]) -> dict[str, Any]:
     """Parse the words of a command; its keyword-only parameters are its advanced options."""
     program, basic = f"latentia {command.__name__}", list_parameters(command, advanced=False)
     advanced = list_parameters(command, advanced=True)
-    check_option_names(program, words, [name.rstrip("_") for name in [*basic, *advanced]])
+    names = [name.rstrip("_") for name in [*basic, *advanced]]
+    check_option_names(program, words, names, program)
     check_option_values(words, read_hints(command))
     groups = {"advanced": make_options(command, advanced)} if advanced else {}
     return parse_groups(make_options(command, basic), groups, command, program, words)
@@ -163,15 +164,20 @@ def _describe_default(hint: Any, default: Any) -> str:
     return f"(default: {default:g})" if isinstance(default, float) else f"(default: {default})"
 
 
-def check_option_names(owner: str, words: list[str], names: list[str]) -> None:
-    """Check the names of all options among the words.
+def check_option_names(owner: str, words: list[str], names: list[str], command: str) -> None:
+    """Check the names of all options among the words; command: whose --help lists them.
 
     Raises: Error for the first that is not in `names`, with the most similar one
     """
-    for word in words:
-        name = word[2:].partition("=")[0].replace("-", "_")
-        if word.startswith("--") and name.removeprefix("no_") not in [*names, "help"]:
-            raise Error(format_unknown_parameter(owner, name, names))
+    for name in list_option_names(words):
+        if name.removeprefix("no_") not in [*names, "help"]:
+            raise Error(format_unknown_parameter(owner, name, names, command))
+
+
+def list_option_names(words: list[str]) -> list[str]:
+    """Return the names of the options among the words, as those of parameters."""
+    options = (word[2:].partition("=")[0] for word in words if word.startswith("--"))
+    return [option.replace("-", "_") for option in options]
 
 
 def check_option_values(words: list[str], hints: Mapping[str, Any]) -> None:

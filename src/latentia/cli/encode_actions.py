@@ -53,7 +53,8 @@ def encode(args: SimpleNamespace) -> None:
 
                 print(render_clusters(run.name, split, clusters).save(args.sheet))
             if args.copy_to:
-                print(copy_files(files, split, clusters, Path(args.copy_to).expanduser()))
+                copy_files(files, split, clusters, target := Path(args.copy_to).expanduser())
+                print(f"{target}: copies of the image files, by group")
             return table
 
         if args.axes == "principal":
@@ -63,7 +64,7 @@ def encode(args: SimpleNamespace) -> None:
         options = {"thumbnails": args.thumbnails, "add_columns": add_columns}
         path = write_batches(args.out, batches, model.latent_shape, split, **options)
         if not distributed.rank():
-            print(path)
+            print(path if args.clusters is None else f"{path}: table, with the group of each image")
 
 
 def find_files(images: Images, split: Split, target: Path) -> list[Path]:
@@ -83,7 +84,7 @@ def find_files(images: Images, split: Split, target: Path) -> list[Path]:
     return [paths[key] for key in keys]
 
 
-def copy_files(files: list[Path], split: Split, clusters: Clusters, target: Path) -> Path:
+def copy_files(files: list[Path], split: Split, clusters: Clusters, target: Path) -> None:
     """Copy each file below the folder of its group, with the folders of its key."""
     with catch_write_errors(target, "give another --copy-to"):
         for file, key, group in zip(files, strip_pages(split.keys), clusters.labels, strict=True):
@@ -91,4 +92,3 @@ def copy_files(files: list[Path], split: Split, clusters: Clusters, target: Path
             copy.parent.mkdir(parents=True, exist_ok=True)
             if not copy.exists():  # another page of the same file
                 shutil.copy2(file, copy)
-    return target

@@ -49,5 +49,6 @@ def encode(
     sheet
         picture (.png) of the most typical and the strangest images of each group of --clusters
     copy_to
-        new folder for copies of the image files, in one folder for each group of --clusters
+        new folder for copies of the image files, in one folder for each group of --clusters; the
+        table is written too, to --out
     """

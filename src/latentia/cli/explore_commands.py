@@ -32,7 +32,7 @@ def explore(
         own points of the images: a table (.csv or .parquet) of file names and numbers; two columns
         are the places on the map, more are vectors, which it shows on their principal axes
     umap_neighbors : N
-        neighbors of each image that its place on the map of UMAP keeps, at least 2; more show the
+        neighbours of each image that its place on the map of UMAP keeps, at least 2; more show the
         whole, fewer the details
     umap_distance : X
         least distance of two images on the map of UMAP, 0 to 1; 0 packs groups tightly

@@ -30,7 +30,7 @@ def fit(args: SimpleNamespace, rest: list[str], words: list[str]) -> int:
         replace(arguments.options, labels=args.labels),
     )
     keep_freed_memory()
-    code = Fit(request, partial(show_training, describe=False), partial(print, flush=True)).run()
+    code = Fit(request, show_training, partial(print, flush=True)).run()
     if code:
         command = format_command("latentia", "fit", *words)
         print(f"Stopped; run the same command to continue: {command}")

@@ -29,7 +29,7 @@ def relate(args: SimpleNamespace) -> None:
     result = associate_images(evaluation, args.k, args.permutations)
     names = name_dims(evaluation.autoencoder.latent_shape)
     count = pluralize(len(split), "image")
-    caption = f"{run.name}: {count} of {split.name}, {args.permutations} permutations"
+    caption = f"{run.name}: {count} (split {split.name}), {args.permutations} permutations"
     if args.json_:
         settings = {"split": split.name, "permutations": args.permutations}
         print(json.dumps({**settings, **result.to_json()}, indent=1))

@@ -29,7 +29,7 @@ def relate(
     out : FILE
         figure to write (.png or .svg); by default the result is only printed
     k : N
-        nearest neighbors read a label from all dimensions, and from the first 1, 2, ... up to N
+        nearest neighbours read a label from all dimensions, and from the first 1, 2, ... up to N
         dimensions by rate (KL)
     permutations : N
         number of random permutations of each label from which p-values are computed

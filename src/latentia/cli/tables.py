@@ -8,7 +8,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Column, Table
 
-from latentia.core.text import join_command, pluralize
+from latentia.core.text import format_with_error, join_command, pluralize, round_to_error
 from latentia.latents.association import EXPLANATION_OF_STARS, AssociationResult, get_star
 from latentia.metrics.beta_choice import BetaChoice
 from latentia.metrics.result import MetricTable
@@ -25,7 +25,7 @@ def print_metrics(title: str, results: MetricTable) -> None:
     for result in results:
         table.add_row(result.name, result.text, result.basis)
     _print_table(table)
-    if any(result.error is not None for result in results):
+    if any(result.error for result in results):
         print("±: one standard error over images, or over samples where they are compared.")
     if any(result.limits for result in results):
         print("[ ]: 95 % interval over images. chance: the same for permuted labels.")
@@ -33,12 +33,12 @@ def print_metrics(title: str, results: MetricTable) -> None:
 
 def print_beta_choice(choice: BetaChoice, runs: Sequence[RunFolder], run: RunFolder) -> None:
     """Print each candidate with its run, the chosen one marked, and the command that uses it."""
-    print(f"{choice.figure}; {pluralize(choice.n, 'image')} of {choice.split}")
+    print(f"{choice.figure}; {pluralize(choice.n, 'image')} (split {choice.split})")
     if choice.note:
         print(choice.note)
     table = Table("beta", "value", "", "run")
     for candidate, folder in zip(choice.candidates, runs, strict=True):
-        value = f"{candidate.value:.4g}{_format_error(candidate.error)}"
+        value = format_with_error(candidate.value, candidate.error)
         mark = "chosen" if candidate is choice.chosen else ""
         table.add_row(f"{candidate.beta:g}", value, mark, folder.name)
     _print_table(table)
@@ -70,7 +70,8 @@ def print_sweep(
 
 def print_associations(title: str, result: AssociationResult, names: list[str]) -> None:
     """Print how well each label is predicted, then its most informative dimensions."""
-    heads = ("label", "predicted by", "dimensions", "out of fold", "chance", "n")
+    score = Column("out of fold", no_wrap=True)
+    heads = ("label", "predicted by", "dimensions", score, "chance", "n")
     predictions = Table(*heads, title=title, title_justify="left")
     for r in result.associations:
         last = len(r.scores)
@@ -108,13 +109,11 @@ def print_images(title: str, rows: pd.DataFrame) -> None:
     if rows.empty:
         return
     table = Table(*(Column(name, overflow="fold") for name in rows))
-    for row in rows.itertuples(index=False):
-        table.add_row(*(f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row))
+    error = (rows["high"] - rows["low"]) / 2 if {"low", "high"} <= {*rows} else [None] * len(rows)
+    for row, half in zip(rows.itertuples(index=False), error, strict=True):
+        cells = (round_to_error([x], half)[0] if isinstance(x, float) else str(x) for x in row)
+        table.add_row(*cells)
     _print_table(table)
-
-
-def _format_error(error: float | None) -> str:
-    return "" if error is None else f" ± {error:.2g}"
 
 
 def _print_table(table: Table) -> None:

@@ -1,7 +1,7 @@
 """A training at the command line: its events, what to do next, and the exit code."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from latentia.api.progress import show_events
 from latentia.core import distributed
@@ -13,13 +13,15 @@ from latentia.training.events import EndReason, Event
 EXIT_CODES = {EndReason.COMPLETE: 0, EndReason.STOPPED: 130, EndReason.NON_FINITE: 1}
 
 
-def show_training(run: RunFolder, events: Iterator[Event], describe: bool = True) -> int:
+def show_training(
+    run: RunFolder, events: Iterator[Event], printed_lines: Container[str] = ()
+) -> int:
     """Print the events of a training and the path of its report; return the exit code.
 
-    describe: whether the first line describes the images.
+    printed_lines: lines on the images that were shown before.
     """
     try:
-        end = show_events(run, events, sys.stdout, describe)
+        end = show_events(run, events, sys.stdout, printed_lines)
     except KeyboardInterrupt:
         if distributed.rank():  # the first process prints for all
             raise

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from latentia.cli.arguments import (
     check_option_names,
     check_option_values,
+    list_option_names,
     list_parameters,
     make_options,
     parse_groups,
@@ -16,7 +17,7 @@ from latentia.core.errors import Error
 from latentia.core.parameters import validate_parameters
 from latentia.core.registries import MODIFIERS
 from latentia.runs.modifiers import load_modifiers
-from latentia.runs.recipes import find_recipe
+from latentia.runs.recipes import check_other_recipes, find_recipe
 from latentia.training.plan import Options
 
 
@@ -65,7 +66,8 @@ def parse_train_arguments(recipe: str, words: list[str]) -> TrainArguments:
                 text = f"The modifier {key} has a parameter {name}, which is another option"
             raise Error(f"{text}; rename it.")
     hints = {name: hint for owner in owners.values() for name, hint in read_hints(owner).items()}
-    check_option_names(recipe, words, all_names)
+    check_other_recipes(recipe, list_option_names(words), all_names)
+    check_option_names(recipe, words, all_names, f"latentia train {recipe}")
     hints |= {**read_hints(run_options), **{name: hints[name] | None for name in modifiers}}
     check_option_values(words, hints)
     groups = {

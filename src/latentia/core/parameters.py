@@ -20,7 +20,7 @@ from annotated_types import BaseMetadata, Ge, Gt, Le, Lt
 
 from latentia.core.errors import Error
 from latentia.core.registry import ADVICE, Registry
-from latentia.core.text import suggest_name
+from latentia.core.text import abbreviate_list, suggest_name
 
 BOUNDS = {Ge: "at least {}", Gt: "more than {}", Le: "at most {}", Lt: "less than {}"}
 MAX_INTEGER = 2**63
@@ -66,12 +66,17 @@ def is_record(kind: Any) -> bool:
     return is_typeddict(kind) or is_dataclass(kind) or hasattr(kind, "_fields")
 
 
-def format_unknown_parameter(owner: str, name: str, names: Iterable[str]) -> str:
-    """Return the message that `owner` has no parameter `name`, with the parameters it has."""
+def format_unknown_parameter(owner: str, name: str, names: Iterable[str], command: str = "") -> str:
+    """Return the message that `owner` has no parameter `name`, and where its parameters are.
+
+    command: whose --help lists them; without one the message names the first of them
+    """
     options, option = [each.replace("_", "-") for each in names], name.replace("_", "-")
     suggestion = suggest_name(option, options, " did you mean --{}?")
-    listing = f"{suggestion} Its" if suggestion else " its"
-    return f"{owner} has no parameter --{option};{listing} parameters: {', '.join(options)}."
+    listing = f"{command} --help lists all parameters"
+    if not command:
+        listing = f"{'Its' if suggestion else 'its'} parameters: {abbreviate_list(options)}"
+    return f"{owner} has no parameter --{option};{suggestion} {listing}."
 
 
 def find_registry(hint: Any) -> Registry | None:

@@ -1,6 +1,7 @@
-"""Counts and names in sentences and in help."""
+"""Counts, names and numbers with errors, in sentences and in help."""
 
 import difflib
+import math
 import os
 import shlex
 import subprocess
@@ -21,8 +22,28 @@ def abbreviate_list(names: Sequence[str], limit: int = 10) -> str:
 
 def suggest_name(name: str, candidates: Iterable[str], template: str) -> str:
     """Fill the template with the candidate most similar to `name`; "" if none is similar."""
-    matches = difflib.get_close_matches(str(name), [*candidates], n=1, cutoff=0.5)
+    matches = difflib.get_close_matches(str(name), [*candidates], n=1, cutoff=0.6)
     return template.format(matches[0]) if matches else ""
+
+
+def format_with_error(value: float, error: float | None) -> str:
+    """Write a value ± its error, or alone without one; digits: those of `round_to_error`."""
+    numbers = (value, error) if error and math.isfinite(error) else (value,)
+    return " ± ".join(round_to_error(numbers, error))
+
+
+def format_interval(value: float, low: float, high: float) -> str:
+    """Write a value with its interval in brackets; half of its width is the error."""
+    value_text, *ends = round_to_error((value, low, high), (high - low) / 2)
+    return f"{value_text} [{', '.join(ends)}]"
+
+
+def round_to_error(numbers: Iterable[float], error: float | None) -> list[str]:
+    """Write numbers to the second digit of their error; with four digits if it is unknown or 0."""
+    if not error or not math.isfinite(error):
+        return [f"{number:z,.{'4g' if abs(number) < 1000 else '0f'}}" for number in numbers]
+    decimals = 1 - int(f"{error:.1e}".partition("e")[2])
+    return [f"{round(number, decimals):z,.{max(0, decimals)}f}" for number in numbers]
 
 
 def join_command(words: Iterable[object]) -> str:

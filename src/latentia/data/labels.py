@@ -219,5 +219,6 @@ def name_values(
 def check_columns(names: Sequence[str], available: Sequence[str], location: str) -> None:
     """Raises: Error if a name is not among the available columns."""
     if unknown := [name for name in names if name not in available]:
-        listing = ", ".join(available) or "none"
-        raise Error(f"{location} has no column {', '.join(unknown)}; its columns: {listing}.")
+        advice = f"; name one of its columns: {', '.join(available)}."
+        advice = advice if available else ", and no other; give a table with --labels."
+        raise Error(f"{location} has no column {', '.join(unknown)}{advice}")

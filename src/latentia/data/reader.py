@@ -1,7 +1,7 @@
 """The protocol of a source's reader, and the records that it takes and returns."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -95,15 +95,24 @@ class SourceInfo(NamedTuple):
             empty = f", and all of {pluralize(n_empty, 'image')}" if n_empty else ""
             share = np.mean(mask == 0)
             notes.append(f"{share:.2%} of the pixels are missing{empty} (--missing).")
-        height, width = preprocessing.height, preprocessing.width
-        sizes = sorted({(h, w) for h, w in self.sizes if not 0.95 < w * height / h / width < 1.05})
-        if sizes and preprocessing.aspect == "stretch":
-            listing = abbreviate_list([f"{h}x{w}" for h, w in sizes], 3)
+        if sizes := find_stretched_sizes(self.sizes, preprocessing):
+            height, width = preprocessing.height, preprocessing.width
+            listing = abbreviate_list([f"{h}x{w}" for h, w in sizes], 3) + " sizes" * (
+                len(sizes) > 3
+            )
             notes.append(
                 f"images of {listing} are stretched to {height}x{width}; --aspect crop reads the"
                 " central part of each in these proportions, --aspect pad all of it."
             )
         return notes
+
+
+def find_stretched_sizes(sizes: Iterable[Size], preprocessing: Preprocessing) -> list[Size]:
+    """Return the sizes whose proportions change by more than 5 %."""
+    if preprocessing.aspect != "stretch":
+        return []
+    ratio = preprocessing.height / preprocessing.width
+    return sorted({(h, w) for h, w in sizes if not 0.95 < ratio * w / h < 1.05})
 
 
 @runtime_checkable

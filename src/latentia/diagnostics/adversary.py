@@ -15,7 +15,7 @@ STRONG_CRITIC_LOSS = 0.03  # nats; usual runs stay above 0.15
 CHANCE_LOSS_SHARE = 0.95  # of the loss at chance level
 CHANCE_ACCURACY = 0.48  # at chance the mean over 3,000 images stays above; DCGANs reach 0.45
 MIN_SPREAD = 0.3  # of the real images' spread; usual samples have 0.8 to 1
-MIN_COVERAGE = 0.1  # of held-out images with a sample among their neighbors
+MIN_COVERAGE = 0.1  # of held-out images with a sample among their neighbours
 FAIR_COVERAGE = 0.6  # usual GANs reach 0.85 to 0.9
 VANISHING_SHARE = 0.01  # of the generator's largest gradient
 NEGLIGIBLE_SHARE = 0.02  # of the distortion's gradient: turns the update by less than two degrees
@@ -96,7 +96,7 @@ def measure_samples(context: RunContext) -> tuple[float, float, str]:
     coverage, text = math.nan, describe_spread(spread)
     if min(len(images), len(samples)) >= MIN_COVERAGE_IMAGES:
         coverage = context.measure_overlap(samples, images).coverage
-        text += f", and {coverage:.0%} of held-out images have a sample among their neighbors"
+        text += f", and {coverage:.0%} of held-out images have a sample among their neighbours"
     return spread, coverage, f"{text} (n = {len(samples)} samples, {len(images)} images)"
 
 

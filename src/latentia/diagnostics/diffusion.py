@@ -8,7 +8,7 @@ import torch
 
 from latentia.core.contract import HasLatents, HasTrajectory
 from latentia.core.modes import evaluation_mode
-from latentia.core.text import pluralize
+from latentia.core.text import format_with_error, pluralize
 from latentia.data import Images
 from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.check import ERROR, WARNING, CheckResult, define_check
@@ -140,8 +140,8 @@ def condition_ignored(context: RunContext) -> CheckResult | None:
         return None
     return CheckResult(
         ERROR,
-        f"a false {model.column} raises the {name} of {error:.3g} by only {rise:.2g} ± "
-        f"{1.96 * standard_error:.2g} (95 % interval).",
+        f"a false {model.column} raises the {name} of {error:.3g} by only "
+        f"{format_with_error(rise, 1.96 * standard_error)} (95 % interval).",
         f"Samples do not depend on the requested {model.column}"
         + (
             ", and guidance has nothing to amplify."

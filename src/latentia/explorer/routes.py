@@ -95,9 +95,10 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
     @app.get("/api/runs")
     def list_runs() -> JSONResponse:
         listed_sessions = [get_session(k) for k in range(len(sessions))]
+        paths = [each.run.path for each in sessions]
         for session in (each for each in listed_sessions if each not in sessions):
             session.start_reading()  # at the beta of a client, whose latents may have been dropped
-        return JSONResponse({"runs": [describe_run(session) for session in listed_sessions]})
+        return JSONResponse({"runs": [describe_run(each, paths) for each in listed_sessions]})
 
     @app.post("/api/map")
     async def project_map(request: types.MapRequest) -> JSONResponse:

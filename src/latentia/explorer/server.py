@@ -38,7 +38,7 @@ def serve_explorer(
     sessions = [RunSession.open(path, data, split, worker) for path in paths]
     for session in sessions:
         session.umap = options.umap
-        if options.labels.file or options.coordinates:  # a mistake in a file ends the command
+        if any((*options.labels[:2], options.coordinates)):  # a mistake ends the command
             session.open_split(*options.labels[:2], options.coordinates)
     token = None if host in LOOPBACK else secrets.token_urlsafe(24)
     listener = open_listener(host, ports)

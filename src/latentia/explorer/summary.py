@@ -1,7 +1,9 @@
 """Summary of a run for the page: its dimensions, its prior, and which images are missing."""
 
+from collections.abc import Container
 from dataclasses import fields
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import numpy as np
@@ -24,8 +26,8 @@ TRAIN_PRIOR = "train", "latent_prior", "--autoencoder"
 TAILS = np.array([0.001, 0.999])  # quantiles at the ends of a slider
 
 
-def describe_run(session: RunSession) -> dict[str, Any]:
-    """Describe a run as JSON."""
+def describe_run(session: RunSession, paths: Container[Path] = ()) -> dict[str, Any]:
+    """Describe a run as JSON; paths: those of all open runs."""
     spec, autoencoder = session.run.metadata["images"], session.autoencoder
     table = session.map_latents  # read once, since another thread may change beta
     split = session.data_split if table is not None else None
@@ -47,7 +49,7 @@ def describe_run(session: RunSession) -> dict[str, Any]:
         "columns": {name: each.classes for name, each in session.map_columns.items()},
         "umap": find_spec("umap") is not None,
         "own": session.coordinates is not None,
-        "prior": describe_prior(session),
+        "prior": describe_prior(session, paths),
     }
 
 
@@ -91,11 +93,11 @@ def describe_dimensions(session: RunSession) -> list[dict[str, Any]]:
     return sliders
 
 
-def describe_prior(session: RunSession) -> dict[str, Any]:
+def describe_prior(session: RunSession, paths: Container[Path] = ()) -> dict[str, Any]:
     """Describe a learned prior: its condition, and the options with which it draws.
 
-    The condition of networks that depend on a label is described too. A run
-    without a prior names the command that opens the prior learned of its latents, or trains it.
+    The condition of networks that depend on a label is described too. A run without a prior names
+    the prior learned of its latents, if it is open, or the command that opens or trains it.
     """
     model, name = session.model, name_prior(session.autoencoder)
     if condition := session.condition:
@@ -111,7 +113,10 @@ def describe_prior(session: RunSession) -> dict[str, Any]:
     if not isinstance(model, HasTrajectory):
         path, prior = session.run.path, find_learned_prior(session.run)
         words = ("explore", path, prior.path) if prior else (*TRAIN_PRIOR, path)
-        advice = f" For samples of a learned prior: {join_command(('latentia', *words))}"
+        step = join_command(("latentia", *words))
+        if prior and prior.path in paths:
+            step = f"choose the run {prior.name}"
+        advice = f" For samples of a learned prior: {step}"
         return {"learned": False, "name": name, "advice": advice if session.autoencoder else ""}
     return {
         "learned": True,

@@ -15,7 +15,9 @@ from latentia.core.errors import Error
 from latentia.core.files import make_file_name
 from latentia.core.progress import enable_progress, print_note
 from latentia.core.tensors import ImageTensor
+from latentia.core.text import abbreviate_list
 from latentia.data import Split, open_images
+from latentia.data.reader import find_stretched_sizes
 from latentia.data.reading import Reading
 from latentia.data.sources.registry import LabelledData, SourceKind, make_source
 from latentia.fitting import rules
@@ -88,8 +90,8 @@ def fit(
         values["labels"], labels = str(labels), None
     data, options = add_labels(data, labels), Options(**values)
 
-    def train(folder: Any, events: Any) -> int:
-        finish_training(folder, events, progress, describe=False)
+    def train(folder: Any, events: Any, printed_lines: Any) -> int:
+        finish_training(folder, events, progress, printed_lines)
         return 0
 
     with enable_progress(progress):
@@ -135,9 +137,10 @@ def make_request(
         run = Path("runs") / make_file_name(place.stem if place.is_file() else place.name)
     path = Path(run).expanduser()
     request = FitRequest(data, images, facts, minutes, begin, path, parameters, options)
-    for line in describe_request(request, str(device)):
+    printed_lines = describe_request(request, str(device))
+    for line in printed_lines:
         print_note(line)
-    return request
+    return request._replace(printed_lines=printed_lines)
 
 
 def choose_features(split: Split) -> str:
@@ -165,19 +168,20 @@ def describe_request(request: FitRequest, device: str) -> list[str]:
     images, facts, parameters = request.images, request.facts, request.parameters
     chosen = rules.choose_first_parameters(facts) | parameters
     _, height, width = images.shape
-    sizes = sorted({f"{h}x{w}" for h, w in facts.sizes})
-    more = f" and {len(sizes) - 3:,} more" if len(sizes) > 3 else ""
+    listing = abbreviate_list(sorted({f"{h}x{w}" for h, w in facts.sizes}), 3)
     column = rules.choose_condition(facts)
     classes = facts.classes.get(column or "") or []
     names = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
     condition = f"{column} ({names})" if column else "groups of similar latents: no label fits"
     likelihood = create_likelihood(parameters.get("likelihood", "auto"), images)
+    is_stretched = find_stretched_sizes(facts.sizes, images.preprocessing)  # as a note says
     return [
         describe_images(images.to_metadata()),
-        f"Images of {', '.join(sizes[:3])}{more}, read at {height}x{width}.",
+        *images.notes,
+        *(() if is_stretched else (f"Images of {listing}, read at {height}x{width}.",)),
         f"Condition of the prior: {condition}.",
-        f"Likelihood {type(likelihood).__name__}, features {parameters['features']}, augment "
-        f"{parameters['augment']}, device {device}.",
+        *(likelihood.notes or [f"likelihood: {type(likelihood).__name__}."]),
+        f"Features {parameters['features']}, augment {parameters['augment']}, device {device}.",
         f"In {request.minutes:g} minutes, in {request.path}: {rules.FIRST_RECIPE} with "
         f"{chosen['latent']} coordinates, {rules.PRIOR_RECIPE}, table of all images, report.",
         *filter(None, [rules.describe_count(len(images))]),

@@ -129,7 +129,7 @@ def choose_features(
     Otherwise the name is "none". The second value is a sentence with the two figures.
     """
     rows = [each.flatten(1).double() for each in (pixels, features)]
-    check_differences(rows[0])
+    check_differences([rows[0]])
     grams = [(each - each.mean(0)) @ (each - each.mean(0)).T for each in rows]
     n_pixel, n_feature = (compute_participation_ratio(gram.numpy()) for gram in grams)
     chosen = name if n_feature >= MIN_FEATURE_RATIO * n_pixel else "none"

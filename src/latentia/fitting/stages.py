@@ -1,7 +1,7 @@
 """Stages of `latentia fit`: each is planned when it starts, and stored in fit.json beforehand."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
@@ -33,7 +33,8 @@ from latentia.training.plan import Options
 
 LOCK_FILE, TABLE_FILE = "fit.lock", "latents.csv"
 REPORT_FILES = "report.html", "evaluation.json"  # the first report of coordinates has no figures
-TrainFunction = Callable[[RunFolder, Iterator[Event]], int]  # reads events, returns an exit code
+# reads events, without the lines that were printed before; returns an exit code
+TrainFunction = Callable[[RunFolder, Iterator[Event], Sequence[str]], int]
 
 
 class Stage(TypedDict):
@@ -59,7 +60,7 @@ class FitRequest(NamedTuple):
     """What a user asks for.
 
     begin: when, on the clock of `time.perf_counter`. parameters: of the first recipe, in the place
-    of those that the rules choose.
+    of those that the rules choose. printed_lines: lines on the images that were printed.
     """
 
     data: Any
@@ -70,6 +71,7 @@ class FitRequest(NamedTuple):
     path: Path
     parameters: dict[str, Any]
     options: Options
+    printed_lines: Sequence[str] = ()
 
     @property
     def is_in_memory(self) -> bool:
@@ -218,7 +220,7 @@ class Fit:
             run, events = resume_run(path, request.memory_data)
         if path == self.path and not self.table.exists():
             events = self._begin_with_coordinates(events)
-        return self.train(run, events)
+        return self.train(run, events, self.request.printed_lines)
 
     def _begin_with_coordinates(self, events: Iterator[Event]) -> Iterator[Event]:
         """Write table and map of the saved closed form before the first step, then pass events on.

@@ -56,7 +56,7 @@ class LabelAssociation(Information):
     kind: str  # "class" or "number"
     linear: Probe  # from all dimensions
     neighbors: Probe  # from all dimensions
-    scores: list[Probe]  # nearest neighbors, from the first 1, 2, ... dimensions by rate (KL)
+    scores: list[Probe]  # nearest neighbours, from the first 1, 2, ... dimensions by rate (KL)
     n: int
     features: Probe | None = None  # from a PCA of pretrained features, if it was requested
 
@@ -117,7 +117,7 @@ def associate_labels(
         class names by column, None for numbers; in other columns booleans and integers of at most
         20 distinct values are classes
     max_dims : int
-        nearest neighbors predict from all dimensions, and from the first 1, 2, ... up to so many
+        nearest neighbours predict from all dimensions, and from the first 1, 2, ... up to so many
         by rate (KL)
     permutations : int
         random permutations of each label from which p-values are computed, at least 19

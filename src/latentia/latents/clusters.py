@@ -9,7 +9,7 @@ import pyarrow as pa
 from jaxtyping import Float, Int
 
 from latentia.core.errors import Error
-from latentia.core.text import pluralize
+from latentia.core.text import format_with_error, pluralize
 from latentia.data.splits import evenly_spaced_rows
 from latentia.latents.encoding import SAMPLE, name_dims
 from latentia.latents.writers import stack_dims
@@ -60,8 +60,10 @@ class Clusters(NamedTuple):
         elif self.gaps:
             gap, error = self.gaps[k - 1]
             bound = ", the largest number tried," * (k == MAX_GROUPS)
-            text = f"{k} groups{bound} stand out by {gap:.3f} ± {error:.3f} (standard error)"
-            lines.append(f"{text} in log within-group sum of squares from {null}.")
+            text = f"stand out by {format_with_error(gap, error)} (standard error)"
+            lines.append(
+                f"{k} groups{bound} {text} in log within-group sum of squares from {null}."
+            )
         if self.stability:
             word = next(word for least, word in STABILITY_WORDS if self.stability.value >= least)
             lines.append(

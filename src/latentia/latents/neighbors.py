@@ -1,4 +1,4 @@
-"""Nearest neighbors of an image among the latents of a data set."""
+"""Nearest neighbours of an image among the latents of a data set."""
 
 import numpy as np
 

@@ -31,7 +31,7 @@ class Probe:
     held-out predictions of all folds together. chance: the same score for permuted labels.
     """
 
-    method: str  # "ridge regression", "logistic regression" or "15 nearest neighbors"
+    method: str  # "ridge regression", "logistic regression" or "15 nearest neighbours"
     measure: str  # "accuracy" or "R²"
     dims: int
     score: float
@@ -73,13 +73,13 @@ def probe_labels(
     method: Literal["linear", "neighbors"] = "linear",
     max_permutations: int = 3,
 ) -> Probe:
-    """Score a linear (or nearest-neighbor) prediction of labels by nested cross-validation.
+    """Score a linear (or nearest-neighbour) prediction of labels by nested cross-validation.
 
     Numbers: ridge regression, whose penalty has the least leave-one-out error in each training
     fold. Classes: multinomial logistic regression, whose penalty has the best accuracy in three
-    stratified folds of each training fold. Both on standardised coordinates. Nearest neighbors keep
-    the scale of coordinates, so that dead dimensions are not amplified to noise. Of more than 5,000
-    images (fewer for many coordinates and classes), evenly spaced ones are used.
+    stratified folds of each training fold. Both on standardised coordinates. Nearest neighbours
+    keep the scale of coordinates, so that dead dimensions are not amplified to noise. Of more than
+    5,000 images (fewer for many coordinates and classes), evenly spaced ones are used.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ def _make_model(method: str, is_class: bool, n: int) -> tuple[str, Any]:
     if method == "neighbors":
         neighbors = min(NEIGHBORS, n // 2)
         model_class = KNeighborsClassifier if is_class else KNeighborsRegressor
-        return f"{neighbors} nearest neighbors", model_class(neighbors)
+        return f"{neighbors} nearest neighbours", model_class(neighbors)
     if not is_class:
         return "ridge regression", make_pipeline(StandardScaler(), RidgeCV(RIDGE_PENALTIES))
     grid = {"C": LOGISTIC_STRENGTHS}

@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage of samples, by nearest neighbors."""
+"""Precision, recall, density and coverage of samples, by nearest neighbours."""
 
 from typing import NamedTuple
 
@@ -46,7 +46,7 @@ def prdc(real: Float[Tensor, "n d"], samples: Float[Tensor, "m d"], k: int = 5) 
     samples : Tensor
         features of samples (m, d)
     k : int
-        number of the neighbor whose distance is the radius of a point
+        number of the neighbour whose distance is the radius of a point
 
     Returns
     -------

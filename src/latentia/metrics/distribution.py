@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentia.core.seeding import make_generator
+from latentia.core.text import format_with_error
 
 
 class DistanceEstimate(NamedTuple):
@@ -18,7 +19,7 @@ class DistanceEstimate(NamedTuple):
 
     def __str__(self) -> str:
         """The value ± half of its 95 % interval."""
-        return f"{self.value:.3g} ± {1.96 * self.error:.2g}"
+        return format_with_error(self.value, 1.96 * self.error)
 
 
 class _PassThrough(nn.Module):

@@ -30,6 +30,7 @@ from latentia.metrics.pca import (
 )
 from latentia.models.pretrained_features import NAME, is_installed
 from latentia.nets.column_condition import use_columns
+from latentia.runs.build import AUTOENCODER
 from latentia.runs.folder import RunFolder
 
 OWN_COORDINATES = "the run's coordinates"
@@ -93,8 +94,10 @@ class Evaluation:
         if not self.sees_features:
             return models
         images, dims = self.training_images, math.prod(self.autoencoder.latent_shape)
+        encoder = self.run.path / AUTOENCODER  # of a learned prior
+        metadata = RunFolder.open(encoder).metadata if encoder.exists() else self.run.metadata
         # of a model that begins as joint PCA
-        weight = self.run.metadata.get("closed_form", {}).get("feature_weight")
+        weight = metadata.get("closed_form", {}).get("feature_weight")
         return models | {pca.title: pca for pca in fit_feature_pcas(images, dims, weight)}
 
     @property

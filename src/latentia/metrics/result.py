@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentia.core.errors import Error
+from latentia.core.text import format_interval, format_with_error
 
 
 class MetricResult(NamedTuple):
@@ -41,7 +42,7 @@ class MetricResult(NamedTuple):
     >>> import latentia
     >>> result = latentia.MetricResult("nelbo_nats", 105.3, 0.1, 1000, "test", "nats")
     >>> result
-    nelbo_nats: 105.3 ± 0.1 nats (± standard error; n = 1,000; test)
+    nelbo_nats: 105.30 ± 0.10 nats (± standard error; n = 1,000; test)
     >>> low, high = result.interval
     """
 
@@ -70,9 +71,9 @@ class MetricResult(NamedTuple):
         """The value with its standard error, or its 95 % interval in brackets, and its unit."""
         if self.limits is not None and self.value is not None:
             return f"{format_values([self.value, *self.limits])} {self.unit}".rstrip()
-        number = "not finite" if self.value is None else f"{self.value:,.5g}"
-        error = "" if self.error is None else f" ± {float(f'{self.error:.2g}'):,g}"
-        return f"{number}{error} {self.unit}".rstrip()
+        if self.value is None:
+            return f"not finite {self.unit}".rstrip()
+        return f"{format_with_error(self.value, self.error)} {self.unit}".rstrip()
 
     @property
     def counts(self) -> str:
@@ -92,7 +93,7 @@ class MetricResult(NamedTuple):
         return "; ".join(filter(None, (self.counts, self.details)))
 
     def __repr__(self) -> str:
-        legend = "" if self.error is None else "± standard error; "
+        legend = "± standard error; " if self.error else ""
         legend = legend if self.limits is None else "[95 % interval]; "
         return f"{self.name}: {self.text} ({legend}n = {self.basis}; {self.split})"
 
@@ -167,16 +168,8 @@ def make_two_set_ratio(
 
 def format_values(values: Sequence[float]) -> str:
     """Write a value, with its interval in brackets if it has one."""
-    value, *limits = (f"{each:z.3g}" for each in values)
-    return f"{value} [{', '.join(limits)}]" if limits else value
-
-
-def format_with_error(value: float, error: float | None) -> str:
-    """Write a value with its standard error, both to the second significant digit of the error."""
-    if not error or not math.isfinite(error):
-        return f"{value:z.3g}"
-    decimals = max(0, 1 - math.floor(math.log10(error)))
-    return f"{value:z,.{decimals}f} ± {error:,.{decimals}f}"
+    value, *limits = values
+    return format_interval(value, *limits) if limits else f"{value:z.3g}"
 
 
 def finite_or_none(value: float | None) -> float | None:

@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from latentia.core.text import format_with_error
 from latentia.data.splits import evenly_spaced_rows
 from latentia.latents.association import AssociationResult, associate_split
 from latentia.latents.probes import MAX_IMAGES, Probe, find_labelled_rows, probe_labels
 from latentia.metrics.evaluation import OWN_COORDINATES, Evaluation
 from latentia.metrics.pca import encode_rows
-from latentia.metrics.result import format_with_error, make_mean_result
+from latentia.metrics.result import make_mean_result
 from latentia.models.pretrained_features import open_encoder
 
 ERROR_COLUMN = "squared error per pixel"

@@ -1,6 +1,7 @@
 """Probabilistic PCA of pixels and features together: Tipping & Bishop 1999."""
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -81,11 +82,21 @@ def fit_feature_axes(features: Float[Tensor, "rows f"], dims: int) -> FeatureAxe
     return FeatureAxes(mean, F.pad(axes * variances.mean().rsqrt(), (0, missing)))
 
 
-def check_differences(pixels: Float[Tensor, "rows n"]) -> None:
-    """Raises: Error if all images are equal: they have no principal axes."""
-    if (pixels == pixels[:1]).all():
+def check_differences(batches: Iterable[Float[Tensor, "rows *n"]]) -> None:
+    """Read images, whose missing pixels are NaN, until two differ.
+
+    Raises: Error if no two do: they have no principal axes
+    """
+    count, low, high = 0, torch.tensor(math.inf), torch.tensor(-math.inf)
+    for images in batches:
+        count += len(images)
+        low = torch.minimum(low, images.nan_to_num(math.inf).amin(0))
+        high = torch.maximum(high, images.nan_to_num(-math.inf).amax(0))
+        if (low < high).any():
+            return
+    if count:  # of none the plan says that there is no image to train on
         raise Error(
-            f"Of {pluralize(len(pixels), 'training image')} no two differ, so there are no "
+            f"Of {pluralize(count, 'training image')} no two differ, so there are no "
             "coordinates to learn; give at least 2 images that differ."
         )
 

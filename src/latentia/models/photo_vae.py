@@ -17,7 +17,6 @@ from latentia.core.seeding import noise, uniform
 from latentia.core.tensors import ImageTensor, PerImage, check_tensor
 from latentia.losses.likelihoods import Likelihood
 from latentia.models.joint_pca import (
-    check_differences,
     choose_weight,
     fit_feature_axes,
     fit_joint_pca,
@@ -123,15 +122,13 @@ class PhotoVAE(VAE):
             is_first = self.reads_features and not sample.count
             if is_first and not is_stored(batch.image[:1], self.network):
                 print_note(NOTE)
-            missing = torch.full_like(batch.image, torch.nan)
-            sample.add(keep_missing(batch.image, missing, batch.columns.get(MASK_COLUMN)))
+            sample.add(mark_missing(batch))
             if self.reads_features:
                 for view, parts in zip(views, features, strict=True):
                     parts.append(extract_features(view(batch.image), self.network))
         pixels = torch.cat([view(sample.images).flatten(1) for view in views])
         means = pixels.nanmean(0).nan_to_num(0.5)
         pixels = pixels.where(~pixels.isnan(), means)  # missing ones deviate from no mean
-        check_differences(pixels[: len(sample.images)])
         if not self.reads_features:
             self._use_closed_form(pixels, pixels[:, :0])
             return {}
@@ -251,6 +248,12 @@ class PhotoVAE(VAE):
         if not self.reads_features:
             return images.new_zeros(len(images), 0)
         return (extract_features(images, self.network) - self.feature_mean) @ self.projection
+
+
+def mark_missing(batch: Batch) -> ImageTensor:
+    """Return the images of a batch, with NaN in place of missing pixels."""
+    missing = torch.full_like(batch.image, torch.nan)
+    return keep_missing(batch.image, missing, batch.columns.get(MASK_COLUMN))
 
 
 class ImageSample:

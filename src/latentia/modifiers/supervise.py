@@ -3,8 +3,10 @@
 import math
 from typing import Annotated
 
+import torch
 from annotated_types import Ge, Gt
 
+from latentia.core.contract import Batch
 from latentia.core.errors import Error
 from latentia.core.registries import modifier
 from latentia.data import Images
@@ -48,7 +50,9 @@ def supervise(
     classes = plan.images.to_metadata()["labels"]
     columns = {name: len(classes[name] or []) or None for name in names}
     dims = min(DEFAULT_DIMS, n_dims) if supervise_dims is None else supervise_dims
-    model.supervision = Supervision(columns, dims, supervise_weight)  # pyright: ignore
+    model.supervision = supervision = Supervision(columns, dims, supervise_weight)  # pyright: ignore
+    if not plan.images.is_recorded:  # a useless column is refused before a run is made
+        supervision.measure_labels([Batch(torch.empty(0), plan.images.split("train").columns)])
     return plan
 
 

@@ -9,7 +9,8 @@ from typing_extensions import Doc
 from latentia.core.schedules import cosine
 from latentia.data import open_images
 from latentia.losses.likelihoods import create_likelihood
-from latentia.models.photo_vae import FEATURE_AXES, PhotoVAE
+from latentia.models.joint_pca import check_differences
+from latentia.models.photo_vae import FEATURE_AXES, PhotoVAE, mark_missing
 from latentia.models.pretrained_features import SOURCE, load_network
 from latentia.nets.principal import PrincipalDecoder, PrincipalEncoder
 from latentia.training import Adam, Plan, recipe
@@ -65,6 +66,8 @@ def photo_vae(
     is_external = external_features and features != "none"
     if is_external or (features != "none" and not images.is_recorded):
         load_network()  # before a run is made, where its weights are missing
+    if not images.is_recorded:  # or where all images are equal
+        check_differences(map(mark_missing, images.split("train").iterate_batches(batch)))
     notes = [f"This run needs the weights of a pretrained network ({SOURCE})."] * is_external
     weight, n_axes = (0.0, 0) if features == "none" else (weight, FEATURE_AXES)
     model = PhotoVAE(

@@ -6,7 +6,7 @@ from latentia.core.contract import HasLatents
 from latentia.core.tensors import ImageTensor
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.registry import METRICS
-from latentia.metrics.result import MetricResult, format_with_error
+from latentia.metrics.result import MetricResult
 from latentia.metrics.sharpness import measure_sharpness
 
 TITLES = {
@@ -32,11 +32,7 @@ def format_headlines(results: dict[str, Sequence[MetricResult]]) -> dict[str, st
     """Return values at the top of the page by name."""
     by_name = {each.name: each for rows in results.values() for each in rows}
     return {
-        title.format(each.note.split(",")[0], each.split): (
-            format_with_error(each.value, each.error)
-            if each.value is not None and each.error
-            else each.text
-        )
+        title.format(each.note.split(",")[0], each.split): each._replace(unit="").text
         for name, title in TITLES.items()
         if (each := by_name.get(name))
     }

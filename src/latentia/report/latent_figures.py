@@ -74,7 +74,7 @@ def make_traversal_grid(
         rows.append(traversal.images[k].cpu())
         labels += [f"{value:+.2f}" for value in traversal.values[k]]
         rate, value = format_rate(traversal.kl_per_dim, k), traversal.image_values[k]
-        row_labels.append(f"{names[dim]}\n{rate}\nimage {value:+.2f}")
+        row_labels.append("\n".join(filter(None, [names[dim], rate, f"image {value:+.2f}"])))
     return make_grid(torch.cat(rows), columns, caption, labels_below=labels, row_labels=row_labels)
 
 
@@ -131,7 +131,7 @@ def draw_associations(result: AssociationResult, names: Sequence[str], caption: 
     """Draw the mutual information of dimensions and labels, and the scores of predicting labels.
 
     Dimensions are in order of information. Predictions are from all dimensions by a linear probe,
-    then by nearest neighbors from all and from the first k dimensions by rate (KL).
+    then by nearest neighbours from all and from the first k dimensions by rate (KL).
     """
     n_labels = len(result.associations)
     order = result.dims_by_information[:MAX_FIGURE_DIMS]
@@ -183,7 +183,7 @@ def _draw_scores(axis: Axes, associations: Sequence[LabelAssociation]) -> None:
     first = associations[0]
     linear = sorted({each.linear.method.split()[0] for each in associations})
     ticks = [f"linear ({', '.join(linear)}), all", f"{first.neighbors.method}, all"]
-    ticks += [f"neighbors, first {k + 1} by rate" for k in range(len(first.scores))]
+    ticks += [f"neighbours, first {k + 1} by rate" for k in range(len(first.scores))]
     axis.set_xticks(range(len(ticks)), ticks, rotation=30, ha="right", fontsize=8.5)
     axis.set_ylim(min(0.0, axis.get_ylim()[0]), 1.02)
     axis.set_ylabel("accuracy, or R²")

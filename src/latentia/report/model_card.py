@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jinja2
 
-from latentia.core.text import pluralize
+from latentia.core.text import pluralize, round_to_error
 from latentia.metrics.measure import load_metrics
 from latentia.runs.folder import RunFolder
 from latentia.runs.hub import PREFIX
@@ -48,6 +48,9 @@ def format_model_card(
 def format_metrics(run: RunFolder) -> Iterator[tuple[str, ...]]:
     """Yield the cells of a row for each metric of evaluation.json."""
     for result in load_metrics(run):
-        text = result._replace(error=None, limits=None).text
-        interval = " to ".join(f"{end:,.5g}" for end in result.interval or ())
-        yield result.name, text, interval, result.counts, result.split, result.details
+        text, ends = result.text, []
+        if result.value is not None and result.interval:
+            low, high = result.interval
+            text, *ends = round_to_error((result.value, low, high), (high - low) / 2)
+            text = f"{text} {result.unit}".rstrip()
+        yield result.name, text, " to ".join(ends), result.counts, result.split, result.details

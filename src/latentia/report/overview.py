@@ -29,10 +29,11 @@ from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.yardsticks import tabulate_yardsticks
 from latentia.models.pretrained_features import NAME, extract_features
 from latentia.nets.column_condition import use_columns, use_rows
-from latentia.report.cluster_sheet import render_clusters
+from latentia.report.cluster_sheet import N_COLUMNS as GROUP_COLUMNS
+from latentia.report.cluster_sheet import arrange_clusters
 from latentia.report.latent_figures import shorten_key
 from latentia.report.prior_figures import sample_conditions
-from latentia.report.sections import Picture, Section, embed_image, make_grid_section
+from latentia.report.sections import Picture, Section, make_grid_section
 from latentia.runs.folder import RunFolder
 from latentia.runs.priors import find_learned_prior
 from latentia.runs.sampling import resolve_sampling
@@ -167,8 +168,8 @@ class Overview:
         canvas[[*cells]] = tiles
         up = f"; up: axis 1 ({self.describe_axis(1)})" if points.shape[1] > 1 else ""
         caption = (
-            f"{len(tiles)} of {pluralize(len(self.images), 'image')}, in each cell of the plane "
-            "that nearest to its middle. To the right: principal axis 0 of the coordinates "
+            f"{len(tiles)} of {pluralize(len(self.images), 'image')}: each cell of the plane shows "
+            "the one nearest to its middle. To the right: principal axis 0 of the coordinates "
             f"({self.describe_axis(0)}){up}."
         )
         section = make_grid_section("Map", canvas, MAP_SIDE, caption, min_side=TILE_SIDE)
@@ -242,12 +243,9 @@ class Overview:
         clusters = find_clusters(points)
         if len(clusters.sizes) == 1:
             return Section(title, repr(clusters), [])
-        sheet, text = (
-            render_clusters(self.evaluation.run.name, self.images, clusters),
-            f"{clusters}",
-        )
-        picture = Picture(embed_image(sheet.encoders[".png"](), title), sheet.caption)
-        return Section(title, text, [picture])
+        tiles, labels, caption = arrange_clusters(self.evaluation.run.name, self.images, clusters)
+        section = make_grid_section(title, tiles, GROUP_COLUMNS, caption, row_labels=labels)
+        return section._replace(text=f"{clusters}")
 
 
 def assign_cells(points: Float[np.ndarray, "n k"], side: int) -> dict[int, int]:

@@ -2,6 +2,7 @@
 
 import html
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from latentia.core.contract import HasLatents, HasTrajectory
-from latentia.core.text import pluralize
+from latentia.core.text import format_with_error, pluralize
 from latentia.data import Images, Split
 from latentia.data.examples import draw_example_rows
 from latentia.data.splits import evenly_spaced_rows
@@ -48,6 +49,7 @@ from latentia.training.events import ListedImage
 from latentia.training.log import read_rows
 
 MAX_COMPARED = 500  # images whose error and sharpness are compared
+OPTION = re.compile(r"--\w[\w-]*")
 SHEET_IMAGES, TILE_SIDE = 24, 128  # images of a finding, and pixels of their longer side, at most
 
 
@@ -109,6 +111,7 @@ def write_first_report(run: RunFolder, images: Images) -> Path:
 
 def _render_page(run: RunFolder, content: dict[str, Any]) -> str:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True)
+    environment.filters |= {"keep_options": _keep_options, "format_command": _format_command}
     template = environment.from_string((Path(__file__).parent / "page.html").read_text("utf-8"))
     metadata = run.metadata
     groups = {**metadata["arguments"], **metadata["modifiers"], **metadata["options"]}
@@ -120,15 +123,23 @@ def _render_page(run: RunFolder, content: dict[str, Any]) -> str:
     return template.render(run=run, settings=settings, **content)
 
 
+def _keep_options(text: str) -> str:
+    """Return text as HTML in which no option, such as --save-every, breaks at its hyphens."""
+    return OPTION.sub(r'<span class="word">\g<0></span>', html.escape(text))
+
+
+def _format_command(command: str) -> str:
+    """Return a command as HTML whose lines break between its words."""
+    words = (f'<span class="word">{html.escape(word)}</span>' for word in command.split(" "))
+    return f'<pre class="command">{" ".join(words)}</pre>'
+
+
 def _make_headlines(result: dict[str, Any], n_dims: int) -> dict[str, str]:
     """Return the values at the top of the page by name."""
-    error = result["standard_error"]["nelbo_nats"]
-    bound, name = f"{result['nelbo_nats']:.1f}", f"negative ELBO, nats, {result['split']} split"
-    if error:
-        bound = f"{bound} ± {error:.1f}"
-    active = f"{result['active_units']} of {n_dims}"
-    terms = {f"{v}, nats": f"{result[f'{k}_nats']:.1f}" for k, v in TERM_LABELS.items()}
-    return {name: bound, **terms, "active latent dimensions": active}
+    bound = format_with_error(result["nelbo_nats"], result["standard_error"]["nelbo_nats"])
+    name, active = f"negative ELBO, nats, {result['split']} split", result["active_units"]
+    terms = {f"{v}, nats": f"{result[f'{k}_nats']:,.1f}" for k, v in TERM_LABELS.items()}
+    return {name: bound, **terms, "active latent dimensions": f"{active} of {n_dims}"}
 
 
 def _make_contact_sheets(
@@ -201,7 +212,7 @@ def _make_prior_sections(
     ]
     if model.column is not None:  # samples of each condition are on the first screen
         caption = f"{run.name}: {pluralize(len(samples), 'sample')}, seed 0, every condition"
-        sections.append(make_grid_section("Samples", samples, 16, caption))
+        sections.append(make_grid_section("Samples", samples, 20, caption))
     picture = Picture(draw_error_by_time(model, split))
     return [*sections, Section("Denoising error over time", text, [picture])]
 
@@ -268,8 +279,8 @@ def _make_command_sections(run: RunFolder) -> list[Section]:
     if not content:
         return []
     text = "These commands give the same runs, bit for bit, whatever the time."
-    commands = html.escape("\n".join(content["commands"]))
-    return [Section("Commands", text, [Picture(f"<pre>{commands}</pre>")])]
+    commands = "".join(map(_format_command, content["commands"]))
+    return [Section("Commands", text, [Picture(commands)])]
 
 
 def _format_setting(value: Any) -> str:
@@ -278,5 +289,7 @@ def _format_setting(value: Any) -> str:
     if isinstance(value, list) and len(value) > 3:
         return f"{len(value)} values: {', '.join(map(_format_setting, value[:12]))}"
     if isinstance(value, list):
-        return "x".join(map(_format_setting, value))
-    return "none" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+        is_shape = all(isinstance(each, int) for each in value)
+        return ("x" if is_shape else ", ").join(map(_format_setting, value))
+    is_float = isinstance(value, float)
+    return "none" if value is None else format_with_error(value, None) if is_float else str(value)

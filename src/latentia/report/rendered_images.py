@@ -147,7 +147,7 @@ def render_neighbors(
 ) -> RenderedImages:
     """Show an image and the n images of the split with the nearest latents.
 
-    key: the image's key, if it is one of the split; it is no neighbor of itself. point: the
+    key: the image's key, if it is one of the split; it is no neighbour of itself. point: the
     image and its latents.
     """
     image, mean = point
@@ -157,7 +157,7 @@ def render_neighbors(
     neighbors = tabulate_images(split, rows[positions], {"distance": distances})
     count = pluralize(len(table.mean), "image")
     space = "features" if isinstance(model, PretrainedEncoder) else "latents"
-    caption = f"{run.name}: nearest of {count} of {split.name}, by distance of {space}"
+    caption = f"{run.name}: nearest of {count} (split {split.name}), by distance of {space}"
     images = torch.cat([image, split.select(rows[positions])[:]])
     labels = ["image", *_label_rows(neighbors, "distance")]
     options = {"labels_below": labels, "min_side": 2 * MIN_TILE_SIDE}
@@ -180,7 +180,7 @@ def render_outliers(
     ]
     count, labels = pluralize(len(split), "image"), _label_rows(table, column)
     caption = (
-        f"{run.name}: {len(rows)} of {count} ({split.name}), those of largest {column}, each "
+        f"{run.name}: {len(rows)} of {count} (split {split.name}), those of largest {column}, each "
         "beside its reconstruction"
     )
     images, columns = torch.cat(pairs), max(1, choose_columns(len(rows)) // 2)

@@ -3,7 +3,7 @@
 import ast
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,9 +12,11 @@ import numpy as np
 from latentia.core.errors import Error
 from latentia.core.parameters import PARAMETERS_SECTION, validate_parameters
 from latentia.core.registries import RECIPES
+from latentia.core.text import abbreviate_list
 from latentia.runs.recipe_files import RecipeFile, parse_recipe_file, split_recipe_name
 
 RECIPES_FOLDER = Path(__file__).parents[1] / "recipes"
+FIXED = {"size": ", as its images have one size", "channels": ", as its channels are fixed"}
 DIFFUSERS = "diffusers"  # recipe of an autoencoder of diffusers; not listed, as it trains nothing
 
 
@@ -25,6 +27,7 @@ class RecipeCard(NamedTuple):
     summary: str
     details: str
     default_data: str
+    parameters: list[str]
 
 
 def list_recipes() -> list[str]:
@@ -49,7 +52,8 @@ def read_card(name: str) -> RecipeCard:
     if name in list_recipes():
         tree = ast.parse((RECIPES_FOLDER / f"{name}.py").read_text("utf-8"))
         node = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name)
-        pairs = zip([a.arg for a in node.args.args], node.args.defaults, strict=False)
+        parameters = [a.arg for a in node.args.args]
+        pairs = zip(parameters, node.args.defaults, strict=False)
         defaults = {key: value.value for key, value in pairs if isinstance(value, ast.Constant)}
         text = ast.get_docstring(node)
     else:
@@ -59,7 +63,8 @@ def read_card(name: str) -> RecipeCard:
         text = inspect.getdoc(function)
     description = (text or "").partition(PARAMETERS_SECTION)[0]
     summary, _, details = description.partition("\n")
-    return RecipeCard(name, summary, details.strip(), str(defaults.get("data") or ""))
+    data = str(defaults.get("data") or "")
+    return RecipeCard(name, summary, details.strip(), data, [*parameters])
 
 
 def find_recipe(name: str) -> Callable:
@@ -160,6 +165,18 @@ def recipe_source(name: str) -> str:
         return ""
 
 
+def check_other_recipes(name: str, parameters: Iterable[str], own_names: Container[str]) -> None:
+    """Raises: Error if a parameter is not the recipe's own, and other recipes have it."""
+    for parameter in (each for each in parameters if each not in own_names):
+        others = [each for each in list_recipes() if parameter in read_card(each).parameters]
+        option, reason = parameter.replace("_", "-"), FIXED.get(parameter, "")
+        if others:
+            raise Error(
+                f"{name} has no parameter --{option}{reason}; leave it out, or take a recipe that "
+                f"has it, such as {abbreviate_list(others, 3)}."
+            )
+
+
 def to_python_numbers(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Replace numbers of NumPy by those of Python, which run.json can hold."""
     return {k: v.item() if isinstance(v, np.generic) else v for k, v in arguments.items()}
@@ -169,6 +186,7 @@ def resolve_parameters(name: str, user_params: dict[str, Any]) -> dict[str, Any]
     """Check the given parameters of a recipe, and add the others with their defaults."""
     function = get_recipe(name)
     params = to_python_numbers(user_params)
+    check_other_recipes(name, params, inspect.signature(function).parameters)
     validate_parameters(name, function, params)
     defaults = {k: p.default for k, p in inspect.signature(function).parameters.items()}
     return defaults | params

@@ -232,7 +232,7 @@ PURPOSES = {
     ),
     "disentangling": Purpose("mutual information gap", "the largest gap", _score_disentangling),
     "regression": Purpose(
-        "out-of-fold prediction of {} from nearest neighbors among posterior means",
+        "out-of-fold prediction of {} from nearest neighbours among posterior means",
         "the best prediction",
         _score_regression,
     ),
