@@ -19,7 +19,7 @@ from latentia.core.contract import HasGenerator, HasLatents, HasTrajectory
 from latentia.core.errors import Error
 from latentia.core.seeding import make_generator
 from latentia.export.readme import format_readme
-from latentia.nets.column_condition import draw_images, get_condition, use_columns
+from latentia.nets.column_condition import add_details, get_condition, use_columns
 from latentia.runs.folder import RunFolder
 from latentia.runs.sampling import list_classes
 from latentia.training.checkpoint import atomic_path, atomic_write
@@ -163,7 +163,7 @@ def make_sampler_part(model: Any) -> ModelPart:
         embeddings = None if condition is None else model.condition(condition)
         sampling = replace(model.sampling, **({"guidance": 0.0} if condition is None else {}))
         *_, z = model.denoise_steps(noise, embeddings, sampling, refuse_noise)
-        return draw_images(model.autoencoder, z)
+        return add_details(model.autoencoder, model.autoencoder.decode(z))
 
     module = FunctionModule(sample, model, model.autoencoder)
     return ModelPart("sampler", module, inputs, ("image",), metadata)

@@ -36,8 +36,7 @@ MAX_SHIFT = 3
 # CIFAR-10 the validation loss is then lowest at the end of the training.
 NOISE, NOISE_WITH_SHIFTS = 1.0, 0.2
 FEATURE_AXES = 64  # principal components of the features that the latents may carry
-# columns of these components, of each image and of its mirror image
-COLUMNS = "features", "flipped_features"
+COLUMNS = "features", "flipped_features"  # of each image, and of its mirror image
 NOTE = (
     "A pretrained network looks at each image once, about 100 images a second on each core; its "
     "features are kept for the next run."
@@ -107,7 +106,7 @@ class PhotoVAE(VAE):
         self.register_buffer("projection", torch.zeros(n_features, len(encoder.feature_axes)))
 
     def add_sharpener(self) -> None:
-        """Let training also teach the details that decoded images lack, to a network of samples."""
+        """Let training also teach a network the details that decoded images lack."""
         self.sharpener = Sharpener(self.image_shape)
         self.leaves_out_missing = False  # the critic would see padding
 

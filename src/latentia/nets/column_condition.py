@@ -154,9 +154,14 @@ def decode_latents(model: Any, z: Latents) -> ImageTensor:
 
 
 def draw_images(model: Any, z: Latents) -> ImageTensor:
-    """Decode latents of new images, with the details that the model adds to these, if it does."""
-    images, refine = decode_latents(model, z), getattr(model, "refine", None)
-    return refine(images) if refine else images
+    """Decode latents of new images, in the batches of every sampling, and add their details."""
+    return add_details(model, decode_latents(model, z))
+
+
+def add_details(model: Any, decoded: ImageTensor) -> ImageTensor:
+    """Return new images with the details that the model adds to what it decodes, if it does."""
+    refine = getattr(model, "refine", None)
+    return refine(decoded) if refine else decoded
 
 
 def use_path(model: Any, k: int, fractions: Sequence[float]) -> AbstractContextManager[None]:
