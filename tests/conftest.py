@@ -10,8 +10,10 @@ the tests, reads this file too, and the others start after it.
 
 import gc
 import os
+import sys
 from functools import partial
 from pathlib import Path
+from pkgutil import resolve_name
 
 import numpy as np
 import pytest
@@ -20,7 +22,8 @@ import typecheck
 from systems import play_system
 
 os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or every process of a test compiles the package
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or every process compiles package and tests anew
+sys.dont_write_bytecode = False
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 typecheck.install()
 gc.set_threshold(20_000)  # by default a tenth of the suite's time goes to searches for cycles
@@ -89,31 +92,38 @@ def _machine(tmp_path_factory):
         yield
 
 
-STRENGTHS = 1e-3, 1e-1, 10.0  # of logistic probes
+# what takes most of a report's time, and how little of it a test has without `full_repetitions`
+REPETITIONS = {
+    "latents.probes.LOGISTIC_STRENGTHS": (1e-1,),  # of 3
+    "latents.clusters.REFERENCES": 4,  # of 20
+    "latents.clusters.RESAMPLES": 4,  # of 20
+}
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _resamples():
-    """A command's Fréchet distance has 100 resamples, of 3 s; its function's own tests have all.
+def published_repetitions():
+    """A command's Fréchet distance has 3 of 100 resamples, of 3 s; its function's tests have all.
 
-    A logistic probe has one penalty, of three, which are half of a report's time; tests with the
-    fixture `all_penalties` have all.
+    Figures are laid out once: the search for places of their words takes half of their time.
     """
-    from latentia.latents import probes
     from latentia.metrics.distribution import estimate_frechet_distance
+    from latentia.report import figures
 
-    assert probes.LOGISTIC_STRENGTHS == STRENGTHS
+    published = {name: resolve_name(f"latentia.{name}") for name in REPETITIONS}
     estimate = partial(estimate_frechet_distance, resamples=3)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("latentia.metrics.builtin.estimate_frechet_distance", estimate)
-        patch.setattr(probes, "LOGISTIC_STRENGTHS", STRENGTHS[1:2])
-        yield
+        patch.setitem(figures.STYLE, "figure.constrained_layout.use", False)
+        for name, value in REPETITIONS.items():
+            patch.setattr(f"latentia.{name}", value)
+        yield published
 
 
 @pytest.fixture
-def all_penalties(monkeypatch):
-    """All penalties of a logistic probe, for tests of the probes themselves."""
-    monkeypatch.setattr("latentia.latents.probes.LOGISTIC_STRENGTHS", STRENGTHS)
+def full_repetitions(published_repetitions, monkeypatch):
+    """All of them, for tests of the probes and of the groups themselves."""
+    for name, value in published_repetitions.items():
+        monkeypatch.setattr(f"latentia.{name}", value)
 
 
 def pytest_collection_finish():
