@@ -25,6 +25,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or every process compiles package and tests anew
 sys.dont_write_bytecode = False
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as the command sets it: idle threads spin no longer
 typecheck.install()
 gc.set_threshold(20_000)  # by default a tenth of the suite's time goes to searches for cycles
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -59,12 +60,12 @@ def pytest_collection_modifyitems(items):
 class Reports:
     """Whether a training draws its report, which is three quarters of a toy's time."""
 
-    drawn = True
+    drawn = False
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _reports():
-    """Only a test with the mark `report` trains with reports, as do the fixtures that it makes."""
+    """Only a test with the mark `report` trains with reports; its fixtures do not."""
     import latentia.api.run  # noqa: F401  (it keeps the function that `Run.report` draws by)
     from latentia.report.page import write_report
 
@@ -138,14 +139,17 @@ def pytest_runtest_setup(item):
     import torch
 
     torch.manual_seed(0)
-    Reports.drawn = item.get_closest_marker("report") is not None
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
     """LATENTIA_TEST_SYSTEM=windows plays that system in every test; some need what it lacks."""
-    with play_system(os.environ.get("LATENTIA_TEST_SYSTEM", "linux")):
-        return (yield)
+    Reports.drawn = item.get_closest_marker("report") is not None
+    try:
+        with play_system(os.environ.get("LATENTIA_TEST_SYSTEM", "linux")):
+            return (yield)
+    finally:
+        Reports.drawn = False
 
 
 @pytest.fixture
