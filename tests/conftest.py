@@ -11,6 +11,7 @@ the tests, reads this file too, and the others start after it.
 import gc
 import os
 import sys
+from functools import cache as cache_results
 from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
@@ -25,7 +26,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or every process compiles package and tests anew
 sys.dont_write_bytecode = False
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as the command sets it: idle threads spin no longer
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # idle threads rest, as in a command
 typecheck.install()
 gc.set_threshold(20_000)  # by default a tenth of the suite's time goes to searches for cycles
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -125,6 +126,17 @@ def full_repetitions(published_repetitions, monkeypatch):
     """All of them, for tests of the probes and of the groups themselves."""
     for name, value in published_repetitions.items():
         monkeypatch.setattr(f"latentia.{name}", value)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_registry():
+    """PyTorch reads its table of ONNX functions anew in each export, for a fifth of its time."""
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    with pytest.MonkeyPatch.context() as patch:
+        read_once = cache_results(ONNXRegistry.from_torchlib)
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(read_once))
+        yield
 
 
 def pytest_collection_finish():
