@@ -1,7 +1,6 @@
 """Arguments of `latentia train RECIPE`: parameters of the recipe, options, and modifiers."""
 
 import inspect
-from collections.abc import Callable
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -69,29 +68,25 @@ def parse_train_arguments(recipe: str, words: list[str]) -> TrainArguments:
     check_option_names(recipe, words, all_names)
     hints |= {**read_hints(run_options), **{name: hints[name] | None for name in modifiers}}
     check_option_values(words, hints)
-    defaults = {
+    defaults: dict[str, Any] = {
         name: None if name in modifiers else parameter.default
         for owner in (*owners.values(), run_options)
         for name, parameter in inspect.signature(owner).parameters.items()
     }
-    # tyro takes half a millisecond for each option, so it gets only those that it needs
+    # tyro needs 0.5 ms for each option, so it gets those that are given or required
     flags = {word.partition("=")[0].strip("-").replace("-", "_") for word in words}
-    is_parsed = {
-        name: {name, f"no_{name}", "help", "h"} & flags or default is inspect.Parameter.empty
+    parsed = {
+        name
         for name, default in defaults.items()
-    }
-
-    def make_group(owner: Callable, advanced: bool | None = None, switch: str = "") -> type:
-        names = list(filter(is_parsed.get, list_parameters(owner, advanced)))
-        return make_options(owner, names, switch)
-
+        if {name, f"no_{name}", "help", "h"} & flags or default is inspect.Parameter.empty
+    } - {"plan"}
     groups = {
-        "recipe": make_group(function),
-        "training": make_group(Options, advanced=False),
-        "advanced": make_group(Options, advanced=True),
-        **{key: make_group(each, switch=key) for key, each in modifiers.items()},
+        "recipe": make_options(function, parsed),
+        "training": make_options(Options, parsed & {*list_parameters(Options, advanced=False)}),
+        "advanced": make_options(Options, parsed & {*list_parameters(Options, advanced=True)}),
+        **{key: make_options(each, parsed, switch=key) for key, each in modifiers.items()},
     }
-    main, program = make_group(run_options), f"latentia train {recipe}"
+    main, program = make_options(run_options, parsed), f"latentia train {recipe}"
     values = defaults | parse_groups(main, groups, function, program, words)
     arguments = {key: {name: values[name] for name in each} for key, each in names.items()}
     validate_parameters("latentia train", Options, arguments["options"])
