@@ -10,8 +10,11 @@ the tests, reads this file too, and the others start after it.
 
 import gc
 import os
+import sys
+from functools import cache as cache_results
 from functools import partial
 from pathlib import Path
+from pkgutil import resolve_name
 
 import numpy as np
 import pytest
@@ -20,8 +23,10 @@ import typecheck
 from systems import play_system
 
 os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or every process of a test compiles the package
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or every process compiles package and tests anew
+sys.dont_write_bytecode = False
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # idle threads rest, as in a command
 typecheck.install()
 gc.set_threshold(20_000)  # by default a tenth of the suite's time goes to searches for cycles
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -56,12 +61,12 @@ def pytest_collection_modifyitems(items):
 class Reports:
     """Whether a training draws its report, which is three quarters of a toy's time."""
 
-    drawn = True
+    drawn = False
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _reports():
-    """Only a test with the mark `report` trains with reports, as do the fixtures that it makes."""
+    """Only a test with the mark `report` trains with reports; its fixtures do not."""
     import latentia.api.run  # noqa: F401  (it keeps the function that `Run.report` draws by)
     from latentia.report.page import write_report
 
@@ -89,31 +94,49 @@ def _machine(tmp_path_factory):
         yield
 
 
-STRENGTHS = 1e-3, 1e-1, 10.0  # of logistic probes
+# what takes most of a report's time, and how little of it a test has without `full_repetitions`
+REPETITIONS = {
+    "latents.probes.LOGISTIC_STRENGTHS": (1e-1,),  # of 3
+    "latents.clusters.REFERENCES": 4,  # of 20
+    "latents.clusters.RESAMPLES": 4,  # of 20
+}
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _resamples():
-    """A command's Fréchet distance has 100 resamples, of 3 s; its function's own tests have all.
+def published_repetitions():
+    """A command's Fréchet distance has 3 of 100 resamples, of 3 s; its function's tests have all.
 
-    A logistic probe has one penalty, of three, which are half of a report's time; tests with the
-    fixture `all_penalties` have all.
+    Figures are laid out once: the search for places of their words takes half of their time.
     """
-    from latentia.latents import probes
     from latentia.metrics.distribution import estimate_frechet_distance
+    from latentia.report import figures
 
-    assert probes.LOGISTIC_STRENGTHS == STRENGTHS
+    published = {name: resolve_name(f"latentia.{name}") for name in REPETITIONS}
     estimate = partial(estimate_frechet_distance, resamples=3)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("latentia.metrics.builtin.estimate_frechet_distance", estimate)
-        patch.setattr(probes, "LOGISTIC_STRENGTHS", STRENGTHS[1:2])
-        yield
+        patch.setitem(figures.STYLE, "figure.constrained_layout.use", False)
+        for name, value in REPETITIONS.items():
+            patch.setattr(f"latentia.{name}", value)
+        yield published
 
 
 @pytest.fixture
-def all_penalties(monkeypatch):
-    """All penalties of a logistic probe, for tests of the probes themselves."""
-    monkeypatch.setattr("latentia.latents.probes.LOGISTIC_STRENGTHS", STRENGTHS)
+def full_repetitions(published_repetitions, monkeypatch):
+    """All of them, for tests of the probes and of the groups themselves."""
+    for name, value in published_repetitions.items():
+        monkeypatch.setattr(f"latentia.{name}", value)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_registry():
+    """PyTorch reads its table of ONNX functions anew in each export, for a fifth of its time."""
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    with pytest.MonkeyPatch.context() as patch:
+        read_once = cache_results(ONNXRegistry.from_torchlib)
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(read_once))
+        yield
 
 
 def pytest_collection_finish():
@@ -128,14 +151,17 @@ def pytest_runtest_setup(item):
     import torch
 
     torch.manual_seed(0)
-    Reports.drawn = item.get_closest_marker("report") is not None
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
     """LATENTIA_TEST_SYSTEM=windows plays that system in every test; some need what it lacks."""
-    with play_system(os.environ.get("LATENTIA_TEST_SYSTEM", "linux")):
-        return (yield)
+    Reports.drawn = item.get_closest_marker("report") is not None
+    try:
+        with play_system(os.environ.get("LATENTIA_TEST_SYSTEM", "linux")):
+            return (yield)
+    finally:
+        Reports.drawn = False
 
 
 @pytest.fixture

@@ -1,9 +1,8 @@
 """Mistakes that a user may make: each is answered by one sentence."""
 
+import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import jaxtyping
@@ -66,11 +65,9 @@ def test_the_home_of_nobody_is_no_traceback(words: list[str], capsys: pytest.Cap
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_name_that_is_no_text_is_printed_all_the_same():
-    command = [sys.executable, "-m", "latentia", "sample", b"\xff"]
-    result = subprocess.run(command, capture_output=True, check=False)
-    assert result.returncode == 2
-    assert result.stderr.startswith(b"There is no run at \\udcff;")
+def test_a_name_that_is_no_text_is_printed_all_the_same(capfd: pytest.CaptureFixture):
+    assert main(["sample", os.fsdecode(b"\xff")]) == 2
+    assert capfd.readouterr().err.startswith("There is no run at \\udcff;")
 
 
 @pytest.mark.parametrize(

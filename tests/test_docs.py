@@ -83,7 +83,6 @@ def example_folder(tmp_path, monkeypatch, narrow, fresh_registries):
     for name, value in {"MIN_EPOCHS": 1, "MIN_STEPS": 20, "CLASSIFIER_VERSION": "toy"}.items():
         monkeypatch.setattr(label_classifier, name, value)
     monkeypatch.setattr("latentia.metrics.disentanglement.TREES", 5)
-    monkeypatch.setattr("latentia.latents.probes.LOGISTIC_STRENGTHS", (0.1,))
     # their reports draw hundreds of images
     for prior in ("latent_prior", "paired_diffusion", "speckle_ldm"):
         monkeypatch.setattr(

@@ -116,11 +116,13 @@ def assert_unchanged(before):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A trained run; other libraries, which change a process as they are imported, are by now."""
+    """A run with a report; other libraries, which change a process at their import, are there."""
     from latentia.sklearn import ImageVAE
 
     path = tmp_path_factory.mktemp("trained") / "run"
-    latentia.train("mnist_mlp_vae", data=IMAGES, options=Options(threads=1), run=path, **TOY)
+    latentia.train(
+        "mnist_mlp_vae", data=IMAGES, options=Options(threads=1), run=path, **TOY
+    ).report()
     assert ImageVAE
     return path
 

@@ -33,3 +33,17 @@ def test_functions_methods_and_dataclasses_of_the_package_are_checked():
     ):
         with pytest.raises(TypeError, match="violates type hint"):
             call()
+
+
+def test_a_function_in_a_function_is_checked_whenever_it_is_defined():
+    def make(factor):
+        @decorate
+        def scale(x: int) -> int:
+            return factor * x
+
+        return scale
+
+    for factor in (1, 3):
+        assert make(factor)(2) == 2 * factor
+        with pytest.raises(TypeError, match="violates type hint"):
+            make(factor)("2")

@@ -44,9 +44,27 @@ def decorate(function=None, *, typechecker=typecheck):
     }
     if not hints:
         return function
-    checked = typechecker(copy_function(function, hints))
+    checked = check_types(function, hints, typechecker)
     call = call_with_shapes if any(map(has_shape, hints.values())) else call_plainly
     return functools.wraps(function)(call(function, checked))
+
+
+CHECKED = {}  # by the code of a function: its hints, and what beartype has made of it
+
+
+def check_types(function, hints, typechecker):
+    """What beartype makes of a function; once of one that each call of another defines anew."""
+    key = function.__module__, function.__code__
+    known, checked = CHECKED.get(key, (None, None))
+    if known != hints:
+        checked = typechecker(copy_function(function, hints))
+        CHECKED[key] = hints, checked
+        return checked
+    if "__beartype_func" not in (checked.__kwdefaults__ or {}):  # it found nothing to check
+        return function
+    again = FunctionType(checked.__code__, checked.__globals__, checked.__name__)
+    again.__kwdefaults__ = {**checked.__kwdefaults__, "__beartype_func": function}
+    return again
 
 
 def is_lazy(function):

@@ -12,7 +12,7 @@ import pytest
 
 from latentia.cli.arguments import list_docs, list_parameters, make_options, read_hints
 from latentia.cli.main import COMMANDS, main
-from latentia.cli.train_arguments import run_options
+from latentia.cli.train_arguments import parse_train_arguments, run_options
 from latentia.runs import recipes
 from latentia.runs.modifiers import load_modifiers
 from latentia.training.plan import Options
@@ -88,3 +88,14 @@ def test_help_of_commands_comes_without_torch():
         "    assert 'torch' not in sys.modules, command\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("recipe", recipes.list_recipes())
+def test_options_that_are_left_out_have_their_defaults(recipe):
+    """The parser gets the others alone, which is quicker."""
+    arguments = parse_train_arguments(recipe, ["--seed", "3", "--no-skip-unreadable"])
+    assert arguments.options == Options(seed=3)
+    parameters = inspect.signature(recipes.find_recipe(recipe)).parameters
+    assert arguments.parameters == {name: each.default for name, each in parameters.items()}
+    assert (arguments.run, arguments.minutes, arguments.profile) == (None, None, False)
+    assert arguments.modifiers == {}

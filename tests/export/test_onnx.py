@@ -28,17 +28,6 @@ SHAPE = (1, 32, 32)
 ALONE = "import sys; sys.modules['torch'] = None; exec(open('program.py').read())"
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_registry():
-    """PyTorch reads its table of ONNX functions anew in each export, for a fifth of its time."""
-    from torch.onnx._internal.exporter._registration import ONNXRegistry
-
-    with pytest.MonkeyPatch.context() as patch:
-        read_once = functools.cache(ONNXRegistry.from_torchlib)
-        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(read_once))
-        yield
-
-
 @functools.cache
 def model_of(name):
     """An untrained model at toy size, in evaluation mode, its BatchNorms moved from their start."""

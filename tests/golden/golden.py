@@ -277,7 +277,7 @@ def options(*words):
 
     tyro.cli = reach
     try:
-        main(list(words))
+        main([*words, "--help"])  # which parses every option
     except Reached as reached:
         function = reached.args[0]
     finally:

@@ -13,6 +13,8 @@ from latentia.latents.clusters import (
     weigh_dims,
 )
 
+pytestmark = pytest.mark.usefixtures("full_repetitions")
+
 
 def draw_groups(sizes, dims=3, distance=9.0, seed=0):
     """Unit Gaussians around corners of a simplex, and the group of each point."""

@@ -51,9 +51,12 @@ class Function(torch.nn.Module):
         return self.function(inputs[0])
 
 
-@pytest.mark.parametrize("hidden", ["half", "few", "all"])
-def test_of_a_linear_gaussian_model_it_has_the_conditional_mean_and_variance(hidden):
-    """E and Var of W_h z given x_o, of z ~ N(0, I) and x_o = 1/2 + W_o z + sigma e."""
+@pytest.mark.parametrize(("hidden", "steps"), [("half", 40), ("few", 40), ("all", 200)])
+def test_of_a_linear_gaussian_model_it_has_the_conditional_mean_and_variance(hidden, steps):
+    """E and Var of W_h z given x_o, of z ~ N(0, I) and x_o = 1/2 + W_o z + sigma e.
+
+    Where all is hidden, a round of the chain forgets only 2 % of where it was.
+    """
     model, w = make_linear_vae()
     mask = torch.ones(1, 1, 4, 4)
     mask.view(-1)[{"half": slice(8, None), "few": slice(0, 3), "all": slice(None)}[hidden]] = 0
@@ -64,8 +67,8 @@ def test_of_a_linear_gaussian_model_it_has_the_conditional_mean_and_variance(hid
     residual = (image.flatten() - 0.5)[~is_hidden]
     mean = 0.5 + unknown @ torch.linalg.solve(precision, known.T @ residual) / SIGMA**2
     variance = (unknown @ torch.linalg.solve(precision, unknown.T)).diagonal()
-    n = 20_000
-    draws = complete_images(model, image, mask, n, steps=200)[0].flatten(1)[:, is_hidden]
+    n = 10_000
+    draws = complete_images(model, image, mask, n, steps=steps)[0].flatten(1)[:, is_hidden]
     z = (draws.mean(0) - mean) / (variance / n).sqrt()
     ratio = (draws.var(0) / variance - 1) / (2 / n) ** 0.5
     assert z.abs().max() < 4.5

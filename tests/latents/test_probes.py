@@ -20,7 +20,7 @@ from latentia.core.errors import Error
 from latentia.latents import probes
 from latentia.latents.probes import probe_labels
 
-pytestmark = pytest.mark.usefixtures("all_penalties")
+pytestmark = pytest.mark.usefixtures("full_repetitions")
 
 
 def draw_coordinates(n=300, d=8, seed=0):

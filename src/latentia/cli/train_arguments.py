@@ -70,19 +70,30 @@ def parse_train_arguments(recipe: str, words: list[str]) -> TrainArguments:
     check_option_names(recipe, words, all_names, f"latentia train {recipe}")
     hints |= {**read_hints(run_options), **{name: hints[name] | None for name in modifiers}}
     check_option_values(words, hints)
-    groups = {
-        "recipe": make_options(function, names["recipe"]),
-        "training": make_options(Options, list_parameters(Options, advanced=False)),
-        "advanced": make_options(Options, list_parameters(Options, advanced=True)),
-        **{key: make_options(each, names[key], switch=key) for key, each in modifiers.items()},
+    defaults: dict[str, Any] = {
+        name: None if name in modifiers else parameter.default
+        for owner in (*owners.values(), run_options)
+        for name, parameter in inspect.signature(owner).parameters.items()
     }
-    main = make_options(run_options, list_parameters(run_options))
-    values = parse_groups(main, groups, function, f"latentia train {recipe}", words)
+    # tyro needs 0.5 ms for each option, so it gets those that are given or required
+    flags = {word.partition("=")[0].strip("-").replace("-", "_") for word in words}
+    parsed = {
+        name
+        for name, default in defaults.items()
+        if {name, f"no_{name}", "help", "h"} & flags or default is inspect.Parameter.empty
+    } - {"plan"}
+    groups = {
+        "recipe": make_options(function, parsed),
+        "training": make_options(Options, parsed & {*list_parameters(Options, advanced=False)}),
+        "advanced": make_options(Options, parsed & {*list_parameters(Options, advanced=True)}),
+        **{key: make_options(each, parsed, switch=key) for key, each in modifiers.items()},
+    }
+    main, program = make_options(run_options, parsed), f"latentia train {recipe}"
+    values = defaults | parse_groups(main, groups, function, program, words)
     arguments = {key: {name: values[name] for name in each} for key, each in names.items()}
     validate_parameters("latentia train", Options, arguments["options"])
-    for key, modifier in modifiers.items():
-        defaults = inspect.signature(modifier).parameters
-        changed = [n for n in names[key] if n != key and values[n] != defaults[n].default]
+    for key in modifiers:
+        changed = [n for n in names[key] if n != key and values[n] != defaults[n]]
         if values[key] is None and changed:
             flag, switch = (text.replace("_", "-") for text in (changed[0], key))
             raise Error(f"--{flag} does nothing without --{switch}; give both or neither.")

@@ -29,6 +29,7 @@ STYLE: Any = {
     "xtick.color": "#555",
     "ytick.color": "#555",
     "legend.frameon": False,
+    "figure.constrained_layout.use": True,
     "svg.hashsalt": "latentia",  # the same figure gives the same bytes
 }
 Rows = Sequence[tuple[float, Mapping[str, float]]]  # (images seen, values by name)
@@ -41,7 +42,7 @@ def make_panels(
 ) -> Iterator[tuple[Figure, Any]]:
     """Yield a figure and its axes, row by row; width: of a panel, height: of the figure, inches."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width * columns, height), layout="constrained")
+        figure = Figure(figsize=(width * columns, height))
         yield figure, figure.subplots(rows, columns, squeeze=False, **options).ravel()
 
 

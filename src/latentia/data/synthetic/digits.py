@@ -39,6 +39,6 @@ def make_digits(n: int = 1797, size: int = 32) -> SyntheticImages:
 
     data: Any = load_digits()
     small = (data.images[:n] / 16).astype(np.float32)
-    large = np.stack([resize_planes(image[None], (size, size), "stretch") for image in small])
+    large = resize_planes(small, (size, size), "stretch")[:, None]
     labels, names = data.target[:n].astype(np.int64), [str(name) for name in data.target_names]
     return np.rint(large * 255).astype(np.uint8), {"label": labels}, {"label": names}
