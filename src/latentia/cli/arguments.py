@@ -210,8 +210,3 @@ def list_docs(hint: Any) -> list[str]:
     """Return the help texts of a type hint."""
     texts = [m.documentation for m in getattr(hint, "__metadata__", ()) if isinstance(m, Doc)]
     return texts + [text for member in get_args(hint) for text in list_docs(member)]
-
-
-def split_names(text: str | None) -> list[str] | None:
-    """Return the names that commas separate; None for an option that was left out."""
-    return [name.strip() for name in text.split(",")] if text else None

@@ -256,6 +256,6 @@ def find_unused_path(path: Path, suffix: str = "", taken: Collection[Path] = ())
 
 
 def resolve_unnamed_path(path: Path | str) -> Path:
-    """Expand ~, and make a path that ends in no name, as ".", absolute; else keep it short."""
+    """Expand ~, and make a path that ends in no name, as ".", or looks like an option absolute."""
     path = Path(path).expanduser()
-    return path if path.name not in ("", "..") else path.resolve()
+    return path.resolve() if path.name in ("", "..") or str(path)[0] == "-" else path
