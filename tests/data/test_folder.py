@@ -354,7 +354,10 @@ def test_a_test_split_without_class_folders_costs_train_no_label(tmp_path):
     assert images.classes == {"label": ["healthy", "ill"]}
     assert images.split("test").columns["label"].tolist() == [-1]
     assert min(images.split("train").columns["label"]) == 0
-    assert "test, train are the splits; --splits seeded reads them as any other folder" in images.notes[0]
+    assert (
+        "test, train are the splits; --splits seeded reads them as any other folder"
+        in images.notes[0]
+    )
     assert "the folders of level 2 are the labels (healthy, ill)." in images.notes[1]
 
 

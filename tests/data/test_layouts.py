@@ -215,7 +215,9 @@ def test_an_image_beside_the_folders_of_classes_is_named(tmp_path):
     keys = [*number("cat", "dog"), "overview.png"]
     images = open_images(write_images(tmp_path, keys))
     assert images.classes == {}
-    text = "there are no labels, since overview.png lies beside the folders cat, dog; --label-folder"
+    text = (
+        "there are no labels, since overview.png lies beside the folders cat, dog; --label-folder"
+    )
     assert f"{text} 1 makes them labels." in images.notes[0]
     labels = find_labels(read(tmp_path, label_folder=1))
     assert labels == {k: k.split("/")[0] for k in keys[:-1]} | {"overview.png": None}

@@ -26,8 +26,8 @@ class Labels(NamedTuple):
 
     file: also an array or a pandas object, one row for each image in the order of the source.
 
-    columns: names of the columns, or a text of them with commas; None: all. Rows are named by the column whose cells match the
-    most images, as `name_matching` says. Text becomes classes, sorted.
+    columns: names of the columns, or a text of them with commas; None: all. Rows are named by the
+    column whose cells match the most images, as `name_matching` says. Text becomes classes, sorted.
     missing: treatment of images without a row or with an empty cell: "error", "drop" the image, or
     fill by "nan" (numbers) and -1 (classes). Rows of other images are noted, or an "error" too.
     """

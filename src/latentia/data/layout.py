@@ -1,7 +1,7 @@
 """Layouts of folders: which folders are splits or labels, and how else they can be read."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from latentia.core.text import abbreviate_list, pluralize
@@ -14,8 +14,8 @@ SPLIT_FOLDERS = OLD_SPLIT_FOLDERS | {"dev": "validation", "eval": "test", "evalu
 SPLIT_WORD = re.compile(rf"(^|[^a-z])({'|'.join(SPLIT_FOLDERS)})([^a-z]|$)", re.IGNORECASE)
 # the end of the name of a mask, or of a folder of masks: a_mask, masks, SegmentationClass, labelsTr
 MASK_WORD = re.compile(
-    r"(^|(?<!with)(?<!without)[ _.-])(masks?|labels?(tr|ts)?|annotations?|seg|segmentations?|segmentationclass|gt"
-    r"|ground[ _-]?truth|manual)\d*$",
+    r"(^|(?<!with)(?<!without)[ _.-])(masks?|labels?(tr|ts)?|annotations?|seg|segmentations?"
+    r"|segmentationclass|gt|ground[ _-]?truth|manual)\d*$",
     re.IGNORECASE,
 )
 
@@ -132,9 +132,9 @@ def describe_masks(keys: Sequence[str]) -> str:
             masks[key] = plain
             continue
         wholes.add(plain)
-        for stem in stem, re.sub(r"_\d{4}$", "", stem):  # nnU-Net numbers the channels
-            images |= {(*folders[:k], *folders[k + 1 :], stem) for k in range(len(folders))}
-            images.add((*folders, stem))
+        places = folders, *(folders[:k] + folders[k + 1 :] for k in range(len(folders)))
+        stems = stem, re.sub(r"_\d{4}$", "", stem)  # nnU-Net numbers the channels
+        images |= {(*place, each) for place in places for each in stems}
     paired = [key for key, plain in masks.items() if plain in images]
     if not paired:
         return ""
@@ -144,5 +144,5 @@ def describe_masks(keys: Sequence[str]) -> str:
     )
 
 
-def list_names(names: Sequence[str]) -> str:
+def list_names(names: Iterable[str]) -> str:
     return abbreviate_list(sorted({*names}), 3)

@@ -102,5 +102,5 @@ def make_range_error(
 
 def format_value(value: Any) -> str:
     """Write all digits of a number, as an option is read: no exponent."""
-    value = float(value) if isinstance(value, np.float16) else value  # whose own digits are few
+    value = float(value) if np.asarray(value).dtype == np.float16 else value  # has few digits
     return np.format_float_positional(value, trim="-")

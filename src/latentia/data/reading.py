@@ -23,8 +23,8 @@ FILTERS = {
     "pad": "bicubic, padded",
 }
 # Edition of the rules by which folders and labels are read. A run keeps that of its training:
-# 0: no split folders, no label files; 1: pages are not grouped, integers are never classes; 2: split
-# folders are those of the first level, no column gives the splits, whole floats are numbers.
+# 0: no split folders, no label files; 1: pages are not grouped, integers are never classes;
+# 2: splits are folders of the first level, or by seed, and whole floats are numbers.
 RULES = 3
 PIXEL_FIELDS = ("white", "background")
 MISSING_RULES = ("alpha", "nan")  # of --missing, which is a folder of masks otherwise
@@ -45,7 +45,7 @@ class PageOptions:
     pages: Pages = "images"
     max_pixels: int | None = None
     tiles: int | str | None = None
-    rules: int = RULES
+    rules: Annotated[int, Ge(0), Le(RULES)] = RULES  # not those of a later version
     aspect: Aspect = "stretch"
     missing: str | None = None
 

@@ -82,10 +82,9 @@ class FolderReader:
             level_note = ""
         if labels and label_notes and not is_explicit and "label" not in columns.columns:
             number = 1 + keys[0].split("/").index(str(labels[0]))
-            level_note = (
-                f"the folders ({layout.list_names(labels)}) are no labels beside these;"
-                f" --label-folder {number} adds them."
-            )
+            names = layout.list_names(filter(None, labels))
+            level_note = f"the folders ({names}) are no labels beside these; --label-folder"
+            level_note += f" {number} adds them."
         split_note = layout.describe_splits(keys, splits, self.reading)
         mask_note = layout.describe_masks(keys)
         notes += filter(None, [split_note, *label_notes, level_note, mask_note])
