@@ -92,6 +92,36 @@ def list_commands(run):
     return [each for finding in run.diagnose().findings for each in finding.suggested_commands]
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda files: pd.DataFrame({"file": files, "animal": WORDS[::-1]}),
+        lambda files: pd.DataFrame({"n": range(N), "animal": WORDS[::-1], "id": files}),
+        lambda files: pd.DataFrame({"animal": WORDS[::-1]}, index=files),
+        lambda files: pd.Series(WORDS[::-1], index=files, name="animal"),
+        lambda files: {"file": files, "animal": WORDS[::-1]},
+        lambda files: pd.DataFrame({"file": files[:40], "animal": WORDS[::-1][:40]}),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".png", ""])
+def test_a_table_of_pandas_that_names_the_images_is_joined_by_name(make, suffix, tmp_path):
+    for k, image in enumerate(X):
+        Image.fromarray(image).save(tmp_path / f"{k:02}.png")
+    files = [f"{k:02}{suffix}" for k in range(N)][::-1]
+    split = latentia.open_images(Source(str(tmp_path), labels=make(files))).split("all")
+    codes, names = split.columns["animal"].tolist(), split.classes["animal"]
+    labels = {key: names[code] for key, code in zip(split.keys, codes, strict=True) if code >= 0}
+    assert labels == {key: WORDS[int(key[:2])] for key in labels}
+    assert len(labels) in (40, N)
+
+
+def test_text_that_names_no_images_is_in_their_order():
+    labels = pd.DataFrame({"file": [f"{k}.png" for k in range(N)][::-1], "animal": WORDS})
+    labels["number"] = [str(k) for k in range(N)][::-1]
+    split = latentia.open_images(Source(X, labels=labels)).split("all")
+    assert [split.classes["animal"][code] for code in split.columns["animal"]] == WORDS
+
+
 @pytest.mark.parametrize("kind", ["table", "values"])
 def test_a_folder_has_labels_of_a_table_or_in_its_order(tmp_path, kind):
     folder = tmp_path / "photos"

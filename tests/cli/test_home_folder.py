@@ -9,6 +9,7 @@ from toys import TRAIN
 
 import latentia
 from latentia.cli.main import main
+from latentia.core.files import cache_root
 
 PLUGIN = """
 import latentia
@@ -55,6 +56,11 @@ def home(run, place, tmp_path, monkeypatch, fresh_registries):
 def test_every_path_of_a_command_may_begin_with_the_home_folder(words, made, home, capsys):
     assert main(words) == 0, capsys.readouterr().err
     assert (home / made).exists()
+
+
+def test_the_cache_may_lie_in_the_home_folder(home, monkeypatch):
+    monkeypatch.setenv("LATENTIA_CACHE", "~/cache")
+    assert cache_root() == home / "cache"
 
 
 def test_every_path_from_python_may_begin_with_the_home_folder(home):

@@ -1,5 +1,7 @@
 """What is a class is decided once, the same for every source of labels."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -22,7 +24,8 @@ DOSES = np.array([10, 2, 30, 4])[np.arange(N) % 4]
         (DOSES > 5, ["False", "True"]),
         (np.arange(N) % 20, list(map(str, range(20)))),
         (np.arange(N) % 21, None),
-        (DOSES.astype(np.float32), None),
+        (DOSES.astype(np.float32), ["2", "4", "10", "30"]),  # as np.loadtxt reads them
+        (np.where(np.arange(N) == 3, np.inf, DOSES), None),
         (np.where(np.arange(N) == 3, np.nan, DOSES), ["2", "4", "10", "30"]),  # integers with a gap
         (np.where(np.arange(N) == 3, np.nan, DOSES + 0.5), None),
         (np.full(N, np.nan), None),
@@ -109,6 +112,36 @@ def test_classes_named_by_integers_are_sorted_as_numbers():
     assert (codes.tolist(), names) == ([0, 1], ["b", "10"])
 
 
+@pytest.mark.parametrize(
+    ("labels", "is_noted"),
+    [
+        (np.arange(N) % 26, True),
+        (np.arange(N) % 26 + 1, True),
+        (np.arange(N) % 20, False),  # classes
+        (np.arange(N) % 26 + 20, False),
+        (3 * (np.arange(N) % 26), False),
+        (np.arange(N), False),
+        (np.arange(N) % 26 + 0.5, False),
+    ],
+)
+def test_many_integers_that_look_like_classes_are_told(labels, is_noted):
+    images = open_images(Source(dict_items(labels)))
+    text = "label counts from .* as it has more than 20 values; --label-kind label=class makes"
+    assert any(re.match(text, note) for note in images.notes) == is_noted
+    if is_noted:
+        with pytest.raises(Error, match="none has classes; --label-kind label=class makes classes"):
+            images.get_class_names("label")
+
+
+def dict_items(labels):
+    return [{"image": x, "label": y.item()} for x, y in zip(IMAGES, labels, strict=True)]
+
+
+def test_a_column_of_label_kind_may_hold_commas_and_equals_signs():
+    kinds = Reading(label_kind="a, b=class, c=d=number,e=class").label_kinds
+    assert kinds == {"a, b": "class", "c=d": "number", "e": "class"}
+
+
 @pytest.mark.parametrize("text", ["dose", "dose=text", "=class", "dose=class,size"])
 def test_a_kind_that_is_none_is_refused(text):
     with pytest.raises(Error, match=f"--label-kind is '{text}'; give COLUMN=class,COLUMN=number"):
@@ -131,6 +164,10 @@ def test_runs_of_older_rules_keep_their_columns(tmp_path):
     split = images.split("all")
     assert split.columns["label"].tolist() == DOSES.tolist()
     assert get_label_kind("label", split.columns["label"].numpy(), split.classes) == "class"
+    np.savez(tmp_path / "b.npz", x=IMAGES, y=DOSES.astype(np.float32))
+    for rules, names in ((2, None), (3, ["2", "4", "10", "30"])):
+        images = open_images(Source(str(tmp_path / "b.npz"), Reading(rules=rules)))
+        assert images.classes == {"label": names}
 
 
 def test_a_number_of_a_small_subset_stays_a_number():

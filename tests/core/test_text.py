@@ -2,7 +2,13 @@
 
 import pytest
 
-from latentia.core.text import format_interval, format_with_error, pluralize, suggest_name
+from latentia.core.text import (
+    format_interval,
+    format_with_error,
+    pluralize,
+    split_list,
+    suggest_name,
+)
 
 
 def test_one_is_one_and_none_are_many():
@@ -42,3 +48,10 @@ def test_only_a_similar_name_is_suggested():
     names = ["seed", "latent", "epochs"]
     assert suggest_name("latnet", names, "{}") == "latent"
     assert suggest_name("size", names, "{}") == ""
+
+
+def test_a_list_is_split_at_commas_that_are_in_no_name():
+    names = ["a, b", "a", "c"]
+    assert split_list("a, b,c", names) == ["a, b", "c"]
+    assert split_list("a,b , c", names) == ["a", "b", "c"]
+    assert split_list("x,a, b", names) == ["x", "a, b"]

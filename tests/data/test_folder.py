@@ -297,7 +297,7 @@ def test_split_folders_with_class_folders_are_the_authors_splits(folders, expect
         assert round(float(pixels[0, 0, 0]) * 255) == 2 * int(key[-7:-4])
         assert key.split("/")[1] == ["healthy", "ill"][label]
     splits, labels = images.notes
-    assert "are the splits; --splits seeded takes" in splits
+    assert "are the splits; --splits seeded reads them as any other" in splits
     assert "the folders of level 2 are the labels (healthy, ill)." in labels
 
 
@@ -342,7 +342,7 @@ def test_split_folders_without_class_folders_have_no_labels(tmp_path):
     assert describe_splits(images)["test"] == {"test"}
     assert images.classes == {}
     (note,) = images.notes
-    assert "test, train are the splits; --splits seeded takes them as labels" in note
+    assert "test, train are the splits; --splits seeded reads them as any other folder" in note
 
 
 def test_a_test_split_without_class_folders_costs_train_no_label(tmp_path):
@@ -354,7 +354,10 @@ def test_a_test_split_without_class_folders_costs_train_no_label(tmp_path):
     assert images.classes == {"label": ["healthy", "ill"]}
     assert images.split("test").columns["label"].tolist() == [-1]
     assert min(images.split("train").columns["label"]) == 0
-    assert "test, train are the splits; --splits seeded takes them as labels" in images.notes[0]
+    assert (
+        "test, train are the splits; --splits seeded reads them as any other folder"
+        in images.notes[0]
+    )
     assert "the folders of level 2 are the labels (healthy, ill)." in images.notes[1]
 
 

@@ -62,7 +62,7 @@ def test_metadata_tables_name_the_images_of_their_own_folder(tmp_path):
     }
     assert kinds.pop("00000/028.png") is None
     assert kinds == {key: "a" if key < "00001" else "b" for key in kinds}
-    (note,) = open_images(str(tmp_path)).notes
+    note = open_images(str(tmp_path)).notes[0]
     assert note.endswith("Year, kind are those of 00000/metadata.csv, 00001/metadata.jsonl, which"
                          " lacks 1 image.")  # fmt: skip
 
@@ -80,7 +80,7 @@ def test_two_files_complete_each_other_and_nested_values_are_named(tmp_path):
     images = open_images(str(tmp_path))
     assert images.classes == {"n": ["0", "1", "2"], "kind": ["a", "b"]}
     assert images.notes[0].endswith("those of Metadata.csv, metadata.jsonl.")
-    assert images.notes[1].endswith(": not used as labels: tags.")
+    assert images.notes[2].endswith(": not used as labels: tags.")
 
 
 def test_classes_of_stylegan_may_be_missing_or_many(tmp_path):
@@ -99,12 +99,36 @@ def test_a_file_that_names_no_image_leaves_the_folders_as_labels(tmp_path):
     assert "metadata.csv: the names in it are none of the images; not used." in images.notes[0]
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"labels": 3}', '{"other": []}'])
-def test_a_broken_label_file_is_named(text, tmp_path):
+def test_folders_beside_a_table_without_a_label_are_told(tmp_path):
+    keys = draw_images(tmp_path)
+    rows = "".join(f"{key},{k / 7}\n" for k, key in enumerate(keys))
+    (tmp_path / "metadata.csv").write_text(f"file_name,age\n{rows}")
+    images = open_images(str(tmp_path))
+    assert images.classes == {"age": None}
+    text = "the folders (00000, 00001, 00002) are no labels beside these; --label-folder 1 adds"
+    assert text in images.notes[1]
+    both = open_images(Source(str(tmp_path), Reading(label_folder=1)))
+    assert both.classes == {"age": None, "label": ["00000", "00001", "00002"]}
+
+
+def test_a_broken_label_file_is_named(tmp_path):
     draw_images(tmp_path)
-    (tmp_path / "dataset.json").write_text(text)
+    (tmp_path / "dataset.json").write_text("{")
     with pytest.raises(Error, match=r"dataset.json is no table \(.*; correct it, or"):
         open_images(str(tmp_path)).split("all")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [[], {"other": []}, {"labels": 3}, {"labels": {"tumour": 1}, "file_ending": ".png"},
+     {"labels": ["tumour", "ab"]}, {"labels": [["a.png", 1, 2]]}],
+)  # fmt: skip
+def test_a_dataset_json_of_another_program_is_no_label_file(content, tmp_path):
+    draw_images(tmp_path)
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    images = open_images(str(tmp_path))
+    assert images.classes == {"label": ["00000", "00001", "00002"]}
+    assert "not images, not used: dataset.json." in images.notes[0]
 
 
 def test_a_number_sign_in_a_name_is_no_page(tmp_path):

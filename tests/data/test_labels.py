@@ -237,3 +237,9 @@ def test_files_and_columns_that_are_not_there(onto, images, tmp_path):
         (tmp_path / "x.xlsx").touch()
         with pytest.raises(Error, match=said):
             Labels(tmp_path / name).join_to(part, part.keys)
+
+
+def test_a_label_cannot_have_the_name_of_the_mask_of_missing_pixels(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.zeros((9, 4, 4), np.uint8), observed_pixels=np.arange(9) % 2)
+    with pytest.raises(Error, match="have a column observed_pixels, the name of a mask; rename it"):
+        open_images(str(tmp_path / "a.npz")).to_metadata()

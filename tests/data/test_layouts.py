@@ -40,8 +40,8 @@ def find_labels(images, column="label"):
     return dict(zip(split.keys, values, strict=True))
 
 
-def find_splits(images):
-    return {name: {key.split("/")[0] for key in images.split(name).keys} for name in SPLITS}
+def find_splits(images, level=0):
+    return {name: {key.split("/")[level] for key in images.split(name).keys} for name in SPLITS}
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,8 @@ def test_a_split_that_has_no_folder_is_said_to_be_drawn(folders, text, tmp_path)
         (number("train/a", "train/b"), ["a", "b"], "train: read as any other folder"),
         (number("seg_train/seg_train/a", "seg_test/seg_test/b"), ["seg_test", "seg_train"],
          "Splits are folders train and val or test that hold all images; seg_test/"),
-        (number("set/train/a", "set/val/b"), ["train", "val"], r"give --data \S+/set\."),
-        (number("x/archive/Training/a", "x/archive/Testing/b"), ["Testing", "Training"],
-         r"folders in x/archive/ as splits give --data \S+/x/archive\."),
+        (number("a/train", "b/train"), ["a", "b"], "train: read as any other folder"),
+        (number("a/train", "b/train/x", "b/cat/test"), ["a", "b"], "train: read as any other fol"),
     ],
 )  # fmt: skip
 def test_no_image_of_an_ordinary_folder_is_lost_and_a_line_says_how(keys, classes, text, tmp_path):
@@ -111,6 +110,135 @@ def test_no_image_of_an_ordinary_folder_is_lost_and_a_line_says_how(keys, classe
     lines = [note for note in images.notes if "splits" in note.lower()]
     assert len(lines) == 1
     assert re.search(text, lines[0]), lines[0]
+
+
+@pytest.mark.parametrize(
+    ("folders", "level", "labels"),
+    [
+        (("set/train/a", "set/val/b", "set/test/a"), 1, ["a", "b"]),
+        (("x/archive/Training/a", "x/archive/Validation/b", "x/archive/Testing/b"), 2, ["a", "b"]),
+        (("a/train", "a/val", "a/test", "b/train", "b/val", "b/test"), 1, ["a", "b"]),
+        (("a/train/x", "b/val/y", "b/test/x"), 1, ["a", "b"]),
+        (("images/train", "images/val", "images/test"), 1, None),
+        (("x/train/a", "x/val/b", "x/test"), 1, ["a", "b"]),  # those of the test are secret
+    ],
+)
+def test_splits_may_lie_within_other_folders(folders, level, labels, tmp_path):
+    keys = number(*folders, n=36)
+    images = open_images(write_images(tmp_path, keys))
+    assert sorted(images.split("all").keys) == sorted(keys)
+    assert [len(names) for names in find_splits(images, level).values()] == [1, 1, 1]
+    for name, (folder,) in find_splits(images, level).items():
+        assert folder.lower().startswith(name[:3])
+    assert images.classes == ({"label": labels} if labels else {})
+    levels = (images.split("all")[:].flatten(1)[:, 0] * 255).round().int().tolist()
+    assert dict(zip(images.split("all").keys, levels, strict=True)) == {
+        key: 255 - k for k, key in enumerate(keys)
+    }
+    if labels:
+        parts = [*range(level), *range(level + 1, keys[0].count("/"))]
+        for key, label in find_labels(images).items():
+            assert label in {key.split("/")[k] for k in parts if k < key.count("/")} | {None}
+    old = read(tmp_path, rules=2)
+    assert "val" not in {k.split("/")[level] for k in old.split("validation").keys} or any(
+        len(names) > 1 for names in find_splits(old, level).values()
+    )
+    assert "are the splits; --splits seeded reads" in images.notes[0]
+
+
+COLUMN = ["train", "train", "train", "val", "test", "train"]
+
+
+@pytest.mark.parametrize("kind", ["metadata", "labels", "npz", "regex"])
+def test_a_column_of_names_of_splits_gives_the_splits_and_is_no_label(kind, tmp_path):
+    keys = [f"{COLUMN[k % 6]}_{k:02}.png" if kind == "regex" else f"{k:02}.png" for k in range(36)]
+    folder = write_images(tmp_path / "set", keys)
+    rows = "".join(f"{key},{COLUMN[k % 6]},{'ab'[k % 2]}\n" for k, key in enumerate(keys))
+    table = tmp_path / ("set/metadata.csv" if kind == "metadata" else "labels.csv")
+    table.write_text(f"file_name,Subset,kind\n{rows}")
+    source = Source(folder, labels=str(table) if kind == "labels" else None)
+    if kind == "regex":
+        source = Source(folder, Reading(label_regex="(?P<set>train|val|test)_"))
+    if kind == "npz":
+        columns = {"Subset": np.array(COLUMN * 6), "kind": np.array(["a", "b"] * 18)}
+        np.savez(tmp_path / "a.npz", x=np.zeros((36, 4, 4), np.uint8), **columns)
+        source = Source(str(tmp_path / "a.npz"))
+    images = open_images(source)
+    wanted = {"train": "train", "val": "validation", "test": "test"}
+    everything = images.split("all")
+    numbers = [int(key.removesuffix(".png")[-2:]) for key in everything.keys]
+    assert numbers == sorted(numbers) or kind == "regex"
+    assert images.find_split_names(everything) == [wanted[COLUMN[k % 6]] for k in numbers]
+    assert images.classes == ({} if kind == "regex" else {"kind": ["a", "b"]})
+    name = "set" if kind == "regex" else "Subset"
+    assert f"the splits are those of {name}; --splits seeded draws" in images.notes[-1]
+    again = Images.from_metadata(images.to_metadata()).source.reading
+    assert (again.splits, again.rules) == ("own", 3)
+
+
+def test_a_column_of_splits_with_gaps_or_that_is_asked_for_is_a_label(tmp_path):
+    keys = [f"{k:02}.png" for k in range(36)]
+    folder, table = write_images(tmp_path / "set", keys), tmp_path / "labels.csv"
+    table.write_text("file,split\n" + "".join(f"{k},{COLUMN[int(k[:2]) % 6]}\n" for k in keys))
+    for reading in (Reading(splits="seeded"), Reading(label_kind="split=class"), Reading(rules=2)):
+        images = open_images(Source(folder, reading, labels=str(table)))
+        assert images.classes == {"split": ["test", "train", "val"]}
+        assert len(find_splits(images)["test"]) == 4
+    table.write_text("file,split\n" + "".join(f"{k},{COLUMN[int(k[:2]) % 6]}\n" for k in keys[1:]))
+    images = open_images(Source(folder, labels=str(table)))
+    assert "split" in images.classes
+    assert images.notes[-1] == "split names no split of 1 image: it is read as a label."
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"),
+    [
+        ("images/{}.jpg", "masks/{}.png"),
+        ("train/images/{}.png", "train/labels/{}.png"),
+        ("images/train/{}.png", "annotations/train/{}.png"),
+        ("cat/{}.png", "cat/{}_mask.png"),
+        ("imagesTr/{}_0000.png", "labelsTr/{}.png"),
+        ("{}.jpg", "{}.png"),
+        ("JPEGImages/{}.jpg", "SegmentationClass/{}.png"),
+        ("{}.jpg", "ground truth/{}.png"),
+    ],
+)
+def test_images_that_are_named_as_masks_of_others_are_told(images, masks, tmp_path):
+    keys = [each.format(f"{k:02}") for k in range(6) for each in (images, masks)]
+    (note,) = [n for n in open_images(write_images(tmp_path, keys)).notes if "masks" in n]
+    assert f"6 images, such as {masks.format('00')}, are named as masks of others" in note
+    assert len(keys) == 12
+    assert "--exclude FILE, a list of their names" in note
+
+
+def test_an_image_beside_the_folders_of_classes_is_named(tmp_path):
+    keys = [*number("cat", "dog"), "overview.png"]
+    images = open_images(write_images(tmp_path, keys))
+    assert images.classes == {}
+    text = (
+        "there are no labels, since overview.png lies beside the folders cat, dog; --label-folder"
+    )
+    assert f"{text} 1 makes them labels." in images.notes[0]
+    labels = find_labels(read(tmp_path, label_folder=1))
+    assert labels == {k: k.split("/")[0] for k in keys[:-1]} | {"overview.png": None}
+
+
+def test_splits_in_the_names_of_files_are_told_with_the_option(tmp_path):
+    keys = [f"{'ab'[k % 2]}/{COLUMN[k % 6]}_{k}.png" for k in range(36)]
+    (note,) = open_images(write_images(tmp_path, keys)).notes
+    assert note.endswith("--label-regex '(?i)(?P<split>test|train|val)' makes these the splits.")
+    regex = note.split("'")[1]
+    images = read(tmp_path, label_regex=regex)
+    assert {key.split("/")[1][:4] for key in images.split("test").keys} == {"test"}
+    assert images.classes == {"label": ["a", "b"]}
+
+
+def test_folders_of_equal_names_or_without_partners_are_no_masks(tmp_path):
+    keys = [*number("cat"), *number("dog"), *number("labels", "masks")]
+    keys += [f"{face}/{k}.png" for face in ("with_mask", "without_mask", "bad") for k in range(3)]
+    keys += [f"mask_{k}.png" for k in range(3)]
+    keys = [key.replace("labels/", "labels/x").replace("masks/", "masks/y") for key in keys]
+    assert not [n for n in open_images(write_images(tmp_path, keys)).notes if "masks of" in n]
 
 
 def test_label_folder_takes_the_folders_of_a_level(tmp_path):

@@ -75,6 +75,8 @@ def test_a_run_in_the_folder_of_its_images_does_not_change_them(tmp_path, monkey
     monkeypatch.setenv("LATENTIA_CACHE", str(tmp_path.with_name("fresh")))
     (note,) = open_images(".").notes
     assert re.search(r"ignored: \d+ files in the run runs/0/, the run runs/1/\.", note)
+    with pytest.raises(Error, match="runs/0/ is a run of latentia; give the folder of its images"):
+        open_images("runs/0").split("all")
 
 
 @pytest.mark.parametrize("content", [b"x", b"{}", b"\n"])

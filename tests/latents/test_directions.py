@@ -140,6 +140,14 @@ def test_a_walk_moves_the_coordinate_alone_over_its_quantiles():
     assert np.ptp(wider.values) == pytest.approx(np.ptp(walk.values) * 1.25**0.5, rel=0.02)
 
 
+@pytest.mark.parametrize("toward", ["a=b", "c=d=e", "c=d=f=g", "a=b=x"])
+def test_columns_and_classes_may_hold_equals_signs(toward):
+    x = draw(60)
+    columns = {"a=b": np.arange(60) % 2, "c=d": np.arange(60) % 2}
+    classes = {"a=b": ["w", "x"], "c=d": ["e", "f=g"]}
+    assert find_direction(make_table(x), columns, classes, toward).toward == toward
+
+
 @pytest.mark.parametrize(
     ("toward", "message"),
     [

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import torch
 
 from latentia.core.errors import Error
 from latentia.latents.encoding import identify_encoder
-from latentia.latents.parsing import read_latents
+from latentia.latents.parsing import is_latent_row, read_latent_row, read_latents
 from latentia.latents.table import collect_table, write_table
 
 SHAPE = (4,)
@@ -31,6 +32,19 @@ def check(latents, table, has_keys=True):
 def test_the_table_that_encode_wrote(model, part, table, tmp_path, suffix):
     path = write_table(tmp_path / f"t{suffix}", model, part)
     check(path, table, has_keys=suffix != ".tsv")
+
+
+def test_a_row_is_found_by_a_key_that_holds_colons(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a:b").mkdir()
+    z = pd.DataFrame({"key": ["a:b/1.png", "c.csv:2"], **{f"mu_{k}": [0.5, k] for k in range(4)}})
+    for path in ("z.csv", "a:b/z.csv"):
+        z.to_csv(path, index=False)
+        for key, value in (("a:b/1.png", 0.5), ("c.csv:2", 3.0), ("1", 3.0)):
+            assert is_latent_row(f"{path}:{key}")
+            decoder = SimpleNamespace(latent_shape=SHAPE)
+            assert float(read_latent_row(f"{path}:{key}", decoder)[0, 3]) == value
+    assert not is_latent_row("none.csv:a:b/1.png")
 
 
 def write_variants(folder, table):

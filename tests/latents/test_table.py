@@ -92,9 +92,12 @@ def test_three_kinds_of_file_hold_the_same_numbers(model, part, tmp_path, monkey
         **part.columns,
         "rate": torch.arange(40),  # a label that is called like a column of the table
         "size": torch.linspace(0, 1, 40),
+        "token_n": torch.arange(40) % 3,  # begins as columns of a table do
+        "sd_of_size": torch.linspace(0, 1, 40),
         "kind": torch.arange(40) % 2,
     }
-    classes = {**part.classes, "rate": None, "size": None, "kind": ["old", "ne,w"]}
+    numbers = dict.fromkeys(("rate", "size", "token_n", "sd_of_size"))
+    classes = {**part.classes, **numbers, "kind": ["old", "ne,w"]}
     part = type(part)(**{**vars(part), "columns": columns, "classes": classes})
     found = [
         read(write_table(tmp_path / f"t.{kind}", model, part, batch_size=5))

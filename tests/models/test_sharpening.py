@@ -89,7 +89,7 @@ def test_samples_alone_have_details(sharp, stripes, tmp_path):
     z = prior.model.draw_latents(5)
     expected = prior.model.autoencoder.refine(prior.model.autoencoder.decode(z))
     torch.testing.assert_close(prior.sample(5), expected)
-    prior.export(tmp_path / "onnx")  # which compares it with PyTorch
+    prior.export(out=tmp_path / "onnx")  # which compares it with PyTorch
     for run in (sharp, prior):
         assert run.plot_samples(4).caption.endswith(", sharpened")
 

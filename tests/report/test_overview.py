@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -130,3 +131,9 @@ def test_samples_are_those_of_the_learned_prior_beside_the_run_by_class(run):
         **OPTIONS,
     )  # fmt: skip
     assert find_learned_prior(other.folder) is None  # of other weights
+    metadata = run.folder.metadata
+    images = {**metadata["images"], "labels": {"label": ["odd", "even"]}}
+    relabelled = replace(run.folder, metadata={**metadata, "images": images})
+    assert find_learned_prior(relabelled) is None  # the same images, seed and weights
+    (path / "run.json").write_text("{")
+    assert find_learned_prior(run.folder) is None

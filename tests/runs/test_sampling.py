@@ -20,6 +20,7 @@ PETS = ["cat, big", "cat, small", "dog"]
         ("40,10", ["10", "20", "30", "40"], [3, 0]),
         ("a,b", ["a", "a,b", "b"], [1]),  # the longest name first
         ("3,7", list(map(str, range(10))), [3, 7]),
+        (",".join("01" * 10_000), ["0", "1"], [0, 1] * 10_000),  # in linear time
     ],
 )
 def test_classes_are_found_by_their_names_which_may_hold_commas(text, names, expected):

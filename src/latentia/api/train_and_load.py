@@ -48,8 +48,8 @@ def train(
         a list, column or DataFrame of paths, whose other columns are labels. The default is that
         of the recipe
     labels : str, Path, list, array, Series or DataFrame, optional
-        labels of all images in their order, or a table (.csv or .parquet) joined to the images by
-        file name. The column of a list or an array is called label. Text becomes classes
+        labels of all images in their order, or a table (.csv, .parquet or of pandas) joined to the
+        images by file name. The column of a list or an array is called label. Text becomes classes
     run : str or Path, optional
         new folder of the run; by default runs/ and the recipe's name
     modifiers : dict, optional

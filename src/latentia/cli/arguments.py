@@ -7,10 +7,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import redirect_stderr
 from pathlib import Path
+from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import tyro
 from typing_extensions import Doc
+from tyro.constructors import PrimitiveConstructorSpec
 
 from latentia.core.errors import Error
 from latentia.core.parameters import (
@@ -26,6 +28,17 @@ from latentia.core.text import Metavar
 
 METAVARS = {int: "N", float: "FLOAT", str: "TEXT", Path: "FILE"}  # where an option names no other
 PLUGIN_HELP = "Before all else, --plugin FILE loads recipes, metrics and more of your own."
+# text that may be left out: tyro would take the word None for no value, and it may be a class
+TEXTS = {
+    kind: PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=METAVARS[kind],
+        instance_from_str=lambda words, kind=kind: kind(words[0]),
+        is_instance=lambda value, kind=kind: value is None or isinstance(value, kind),
+        str_from_instance=lambda value: [str(value)],
+    )
+    for kind in (str, Path)
+}
 SUMMARY_END = re.compile(r"[;:.] | \(default")  # of the help of an option
 PARAMETER = re.compile(r"^(\w+)(?: : (.+))?\n((?:    .+\n?)+)", re.M)
 
@@ -81,8 +94,10 @@ def _run_parser(
             raise
     lines = (line.strip("╭╮╰╯│─").rstrip() for line in box.getvalue().splitlines()[1:])
     # what is indented more is the help of a missing option
-    problem = " ".join(" ".join(line for line in lines if line[:6].strip()).split())
+    problem = " ".join(" ".join(line for line in lines if line[:6].strip(" ─-")).split())
     problem = problem.partition(" For full helptext")[0].rstrip(".")
+    if problem.startswith("Missing value"):
+        problem += ", and one that begins with a dash is written with =, such as --cond=-1"
     raise Error(f"{problem}; {program} --help shows its options.")
 
 
@@ -137,6 +152,7 @@ def make_options(function: Callable, names: Iterable[str], switch: str = "") -> 
             metavar=metavar, help_behavior_hint=_describe_default(hint, default)
         )
         base = base | None if default is None else base
+        marks += [TEXTS[kind] for kind in TEXTS if {*list_types(base)} == {kind, NoneType}]
         field = dataclasses.MISSING if default is parameter.empty else default
         hint = Annotated[(base, display, *marks)]
         fields.append((name, hint, dataclasses.field(default=field)))
@@ -216,8 +232,3 @@ def list_docs(hint: Any) -> list[str]:
     """Return the help texts of a type hint."""
     texts = [m.documentation for m in getattr(hint, "__metadata__", ()) if isinstance(m, Doc)]
     return texts + [text for member in get_args(hint) for text in list_docs(member)]
-
-
-def split_names(text: str | None) -> list[str] | None:
-    """Return the names that commas separate; None for an option that was left out."""
-    return [name.strip() for name in text.split(",")] if text else None

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import pyarrow as pa
 
-from latentia.cli.arguments import split_names
 from latentia.core import distributed
 from latentia.core.errors import Error, catch_write_errors
 from latentia.data import Images, Split
@@ -36,7 +35,7 @@ def encode(args: SimpleNamespace) -> None:
         check_output(args.sheet, ".png", option="--sheet")
     with init_distributed():
         run = open_run(args.run).with_beta(args.beta)
-        model, labels = run.autoencoder(), Labels(args.labels, split_names(args.label_cols), "nan")
+        model, labels = run.autoencoder(), Labels(args.labels, args.label_cols, "nan")
         images = rank0_first(lambda: run.images(args.data))
         split, names = open_labelled_split(run, images, args.split, labels)
         axes = None

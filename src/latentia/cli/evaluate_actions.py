@@ -4,9 +4,9 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
-from latentia.cli.arguments import split_names
 from latentia.cli.tables import print_metrics
 from latentia.core import distributed
+from latentia.core.text import split_list
 from latentia.metrics.measure import keep_result, make_table, measure_run
 from latentia.runs.open import open_run
 from latentia.training.launch import init_distributed, rank0_first
@@ -17,7 +17,7 @@ def evaluate(args: SimpleNamespace) -> None:
         run = open_run(args.run).with_beta(args.beta)
         images = rank0_first(lambda: run.images(args.data))
         settings = {name: getattr(args, name) for name in ("features", "n", "k", "seed")}
-        names, result = split_names(args.metrics) or (), {}
+        names, result = split_list(args.metrics, ()) if args.metrics else (), {}
         try:
             measure_run(run, images, args.split, names, settings, result)
         finally:  # what was measured before a metric failed is shown and kept too

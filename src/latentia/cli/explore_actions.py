@@ -2,7 +2,6 @@
 
 from types import SimpleNamespace
 
-from latentia.cli.arguments import split_names
 from latentia.core.errors import Error
 from latentia.core.parameters import require_at_least
 from latentia.data.labels import Labels
@@ -25,7 +24,7 @@ def explore(args: SimpleNamespace) -> None:
     from latentia.explorer.server import serve_explorer
 
     ports = (PORT, 0) if args.port is None else (args.port,)
-    labels = Labels(args.labels, split_names(args.label_cols))
+    labels = Labels(args.labels, args.label_cols)
     umap = args.umap_neighbors, args.umap_distance
     options = MapOptions(labels, umap, args.coordinates)
     serve_explorer(args.runs, args.data, args.split, options, args.host, ports)

@@ -6,7 +6,6 @@ from typing import Any
 
 from latentia.api.run import Run
 from latentia.api.train_and_load import load
-from latentia.cli.arguments import split_names
 from latentia.cli.opened_run import draw_picture, open_requested_run
 from latentia.cli.tables import print_associations
 from latentia.core.errors import Error
@@ -22,8 +21,7 @@ from latentia.report.latent_figures import draw_associations
 
 def relate(args: SimpleNamespace) -> None:
     run = open_requested_run(args, ".png", ".svg")
-    columns = split_names(args.label_cols)
-    split = run.split(args.split, labels=args.labels, label_cols=columns, missing="nan")
+    split = run.split(args.split, labels=args.labels, label_cols=args.label_cols, missing="nan")
     print_note(split.note)
     evaluation = Evaluation(run.folder, run.images, split, args.features or "auto")
     result = associate_images(evaluation, args.k, args.permutations)

@@ -13,7 +13,7 @@ RETRIES = 40  # 2 s in all, for which another program may read a file that is to
 def cache_root() -> Path:
     """Return this user's folder for files that can be made again."""
     env_value = os.environ.get("LATENTIA_CACHE")
-    return Path(env_value) if env_value else Path.home() / ".cache" / "latentia"
+    return Path(env_value).expanduser() if env_value else Path.home() / ".cache" / "latentia"
 
 
 def find_absolute_path(text: str) -> PurePath | None:

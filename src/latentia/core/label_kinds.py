@@ -13,13 +13,10 @@ Names = Sequence[str] | None
 
 
 def infer_label_kind(values: np.ndarray) -> LabelKind:
-    """Booleans and integers of at most 20 distinct values are classes, other numbers are numbers.
-
-    Whole floats beside NaN are integers with gaps.
-    """
+    """Booleans and whole numbers of at most 20 distinct values are classes, others are numbers."""
     present = values[find_labelled(values, "number")]
-    has_gaps = 0 < len(present) < len(values)
-    if values.dtype.kind == "f" and not (has_gaps and (present == np.floor(present)).all()):
+    is_whole = np.isfinite(present) & (present == np.floor(present))
+    if values.dtype.kind == "f" and not (len(present) and is_whole.all()):
         return "number"
     return "class" if len(np.unique(present)) <= MAX_CLASSES else "number"
 

@@ -20,6 +20,18 @@ def abbreviate_list(names: Sequence[str], limit: int = 10) -> str:
     return ", ".join(names[:limit]) + rest
 
 
+def split_list(text: str, names: Iterable[str]) -> list[str]:
+    """Split a list such as "cat,dog" at its commas; a name that holds commas stays whole."""
+    names, words, parts = {*names}, text.split(","), []
+    most = 1 + max((name.count(",") for name in names), default=0)
+    while words:
+        candidates = {end: ",".join(words[:end]).strip() for end in range(most, 0, -1)}
+        end = next((end for end, part in candidates.items() if part in names), 1)
+        parts.append(candidates[end])
+        words = words[end:]
+    return parts
+
+
 def suggest_name(name: str, candidates: Iterable[str], template: str) -> str:
     """Fill the template with the candidate most similar to `name`; "" if none is similar."""
     matches = difflib.get_close_matches(str(name), [*candidates], n=1, cutoff=0.6)

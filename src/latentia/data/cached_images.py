@@ -6,12 +6,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latentia.core.label_kinds import MAX_CLASSES
+from latentia.core.text import pluralize
 from latentia.data.fingerprint import digest_columns
 from latentia.data.groups import assign_groups, number_groups
 from latentia.data.labels import Labels
+from latentia.data.layout import SPLIT_FOLDERS
 from latentia.data.reader import Columns
 from latentia.data.reading import RULES, Reading
-from latentia.data.splits import Pixels, Split, SplitRows, assign_rows, column_to_tensor
+from latentia.data.splits import (
+    SPLIT_NAMES,
+    Pixels,
+    Split,
+    SplitRows,
+    assign_rows,
+    column_to_tensor,
+)
 from latentia.data.streaming import MIN_SHARDS_TO_SPLIT, StreamedPixels
 
 Metadata = dict[str, Any]  # as JSON holds it
@@ -33,13 +43,17 @@ class CachedImages(NamedTuple):
         """
         keys, pixels, shards = self.metadata["keys"], self.pixels, None
         parts = {"train": len(keys)} if reading.splits == "seeded" else self.metadata["parts"]
+        order = np.arange(len(keys))  # of the rows by split
+        if own := self.metadata.get("own_splits"):
+            order = np.argsort([SPLIT_NAMES.index(name) for name in own], kind="stable")
         if isinstance(pixels, StreamedPixels) and len(pixels.shards) >= MIN_SHARDS_TO_SPLIT:
-            shards = pixels.find_shard_numbers(torch.arange(len(keys)))
+            shards = pixels.find_shard_numbers(torch.from_numpy(order))
         rows, notes = assign_rows(parts, reading.seed, reading.validation, shards), []
         groups = number_groups(reading, keys, self.columns, self.metadata["classes"])
         if groups is not None:
-            rows, note = assign_groups(groups, parts, reading, rows)
+            rows, note = assign_groups(groups[order], parts, reading, rows)
             notes = [note]
+        rows = {name: torch.from_numpy(np.sort(order[each.numpy()])) for name, each in rows.items()}
         return {**rows, "all": torch.arange(len(keys))}, notes
 
     def make_splits(
@@ -83,21 +97,58 @@ def make_cached_images(
             continue
         values, classes[name] = reading.encode_column(name, values, classes.get(name))
         tensors[name] = column_to_tensor(values)
+        if not classes[name] and name not in reading.label_kinds and counts_classes(values):
+            notes.append(
+                f"{name} counts from {values.min()} to {values.max()}, and is read as a number, as"
+                f" it has more than {MAX_CLASSES} values; --label-kind {name}=class makes classes."
+            )
     as_tensor = torch.from_numpy(pixels) if isinstance(pixels, np.ndarray) else pixels
     return CachedImages(as_tensor, tensors, {**metadata, "classes": classes, "notes": notes})
 
 
-def join_labels(contents: CachedImages, labels: Labels, reading: Reading) -> CachedImages:
-    """Add the columns of a table, or of values in the order of the images.
+def counts_classes(values: np.ndarray) -> bool:
+    """Whether labels have every integer from 0 or 1 to their greatest, each twice on average."""
+    if values.ndim > 1 or values.dtype.kind not in "iu" or not len(values):
+        return False
+    n, least = len(np.unique(values)), int(values.min())
+    return least in (0, 1) and int(values.max()) - least == n - 1 and 2 * n <= len(values)
+
+
+def join_labels(contents: CachedImages, labels: Any, reading: Reading) -> CachedImages:
+    """Add the columns of a table, or of values in the order of the images, if there are some.
 
     Raises: Error if they do not fit the images.
     """
+    if labels is None:
+        return take_splits(contents, reading)
     pixels, columns, metadata = contents
     rows = {"all": torch.arange(len(metadata["keys"]))}
     everything = contents.make_splits(rows, rules=reading.rules)["all"]
-    split = labels.join_to(everything, everything.keys, reading)
+    split = Labels(labels, missing="nan").join_to(everything, everything.keys, reading)
     values = {name: column.numpy() for name, column in split.columns.items()}
     classes = {**metadata["classes"], **{name: split.classes.get(name) for name in values}}
     notes = [*metadata["notes"], *filter(None, [split.note])]
     changes = {"classes": classes, "notes": notes, "joined": digest_columns(values, classes)}
-    return CachedImages(pixels, {**columns, **split.columns}, {**metadata, **changes})
+    joined = CachedImages(pixels, {**columns, **split.columns}, {**metadata, **changes})
+    return take_splits(joined, reading)
+
+
+def take_splits(contents: CachedImages, reading: Reading) -> CachedImages:
+    """Take the splits from a column of their names, which then is no label."""
+    pixels, columns, metadata = contents
+    if reading.rules < 3 or reading.splits == "seeded" or len(metadata["parts"]) > 1:
+        return contents
+    for name, classes in metadata["classes"].items():
+        splits = [SPLIT_FOLDERS.get(each.lower(), "") for each in classes or ()]
+        if name in reading.label_kinds or "" in splits or not {"train"} < {*splits}:
+            continue
+        if missing := int((columns[name] < 0).sum()):
+            note = f"{name} names no split of {pluralize(missing, 'image')}: it is read as a label."
+            return contents._replace(metadata={**metadata, "notes": [*metadata["notes"], note]})
+        own = [splits[code] for code in columns[name].tolist()]
+        note = f"the splits are those of {name}; --splits seeded draws them by seed."
+        metadata = {**metadata, "notes": [*metadata["notes"], note], "own_splits": own}
+        metadata["classes"] = {k: v for k, v in metadata["classes"].items() if k != name}
+        metadata["parts"] = {k: own.count(k) for k in SPLIT_NAMES if k in own}
+        return CachedImages(pixels, {k: v for k, v in columns.items() if k != name}, metadata)
+    return contents

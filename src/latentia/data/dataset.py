@@ -16,7 +16,7 @@ from latentia.data.decode import Preprocessing
 from latentia.data.fingerprint import compute_fingerprint
 from latentia.data.grey_levels import GreyLevels, count_levels, measure_grey_levels
 from latentia.data.key_labels import add_key_labels
-from latentia.data.labels import Labels, check_columns, find_excluded_rows
+from latentia.data.labels import check_columns, find_excluded_rows
 from latentia.data.levels import Levels
 from latentia.data.masks import MaskFolder, split_mask
 from latentia.data.preprocess import read_batch
@@ -101,6 +101,9 @@ class Images:
         if (names := self.classes.get(column)) is None:
             with_classes = ", ".join(name for name, names in self.classes.items() if names)
             hint = f"those with classes are {with_classes}" if with_classes else "none has classes"
+            if column in self.classes:
+                hint += f"; --label-kind {column}=class makes classes (a prior reads images as its"
+                hint += " autoencoder: train this with it)"
             raise Error(f"{self.source.name} has no column {column} with classes; {hint}.")
         return names
 
@@ -253,10 +256,7 @@ class Images:
             raise Error(f"the run's images ({source}) cannot be found here; give them with --data.")
         key, labels = self._pixels_key, self.source.labels
         contents = self.load_cached(key) or self.decode_and_cache(key) if key else None
-        contents = contents or self.decode_all(None)
-        if labels is None:
-            return contents
-        return join_labels(contents, Labels(labels, missing="nan"), self.source.reading)
+        return join_labels(contents or self.decode_all(None), labels, self.source.reading)
 
     def load_cached(self, key: str, just_written: bool = False) -> CachedImages | None:
         entry = cache.load_entry(key, just_written)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from latentia.core.errors import Error, summarize_exception
-from latentia.core.text import abbreviate_list, pluralize
+from latentia.core.text import abbreviate_list, pluralize, split_list
 from latentia.data import name_matching
 from latentia.data.label_columns import collapse_one_hot, encode_cells
 from latentia.data.label_tables import open_label_table
@@ -26,14 +26,14 @@ class Labels(NamedTuple):
 
     file: also an array or a pandas object, one row for each image in the order of the source.
 
-    columns: names of the columns; None: all. Rows are named by the column whose cells match the
-    most images, as `name_matching` says. Text becomes classes, sorted.
+    columns: names of the columns, or a text of them with commas; None: all. Rows are named by the
+    column whose cells match the most images, as `name_matching` says. Text becomes classes, sorted.
     missing: treatment of images without a row or with an empty cell: "error", "drop" the image, or
     fill by "nan" (numbers) and -1 (classes). Rows of other images are noted, or an "error" too.
     """
 
     file: Any = None
-    columns: Sequence[str] | None = None
+    columns: Sequence[str] | str | None = None
     missing: MissingPolicy = "error"
 
     def join_to(
@@ -58,8 +58,8 @@ class Labels(NamedTuple):
                     classes[name] = names
                 gaps[name] = torch.tensor(cells.isna().to_numpy())[rows]
         if self.columns is not None:
-            check_columns(self.columns, list(columns), "The source")
-            columns = {name: columns[name] for name in self.columns}
+            names = select_columns(self.columns, list(columns), "The source")
+            columns = {name: columns[name] for name in names}
             classes = {name: names for name, names in classes.items() if name in columns}
         result = replace(split, columns=columns, classes=classes)
         return self.treat_gaps(result, gaps) if gaps else result
@@ -73,7 +73,11 @@ class Labels(NamedTuple):
         if is_mapping and all(np.ndim(value) == 0 for value in self.file.values()):
             pairs = zip(*self.file.items(), strict=True)
             return join_by_name(name_values(keys, *pairs), "labels", self, keys)
-        return align_rows(self.file, keys), ""
+        table = make_frame(self.file)
+        if (names := find_names(table, keys)) is not None:
+            content = name_matching.name_rows(names, keys)
+            return join_by_name(content, "labels", self, keys)
+        return align_rows(table, keys), ""
 
     def treat_gaps(self, split: Split, gaps: dict[str, Tensor]) -> Split:
         """Leave out images without values, or note them. `gaps`: masks by column.
@@ -113,8 +117,7 @@ def join_by_name(
 
     Raises: Error if hardly a name is an image's, or one is none and gaps are an error.
     """
-    selection = list(content.rows if labels.columns is None else labels.columns)
-    check_columns(selection, list(content.rows), str(path))
+    selection = select_columns(labels.columns, list(content.rows), str(path))
     rows = name_matching.merge_duplicates(content.rows[selection], path)
     table, missing = name_matching.spread_rows(rows, keys)
     are_most_missing = len(missing) > len(keys) / 2
@@ -135,10 +138,10 @@ def join_by_name(
     return table, f"{note}."
 
 
-def align_rows(labels: Any, keys: Sequence[str]) -> Any:
-    """Return labels of an array or a pandas object, in the order of the keys, as a data frame.
+def make_frame(labels: Any) -> Any:
+    """Return labels of an array or a pandas object as a data frame with text as columns.
 
-    Raises: Error if they are not as many as the keys.
+    Raises: Error if they are none, or two columns have one name.
     """
     import pandas as pd
 
@@ -152,15 +155,39 @@ def align_rows(labels: Any, keys: Sequence[str]) -> Any:
             f"The labels are no values with one row an image ({reason}); give a list, an array"
             " (n,) or (n, k), or a Series or DataFrame of pandas."
         ) from None
+    names = [name_column(name) for name in table]
+    if doubles := {name for name in names if names.count(name) > 1}:
+        raise Error(f"The labels have two columns called {min(doubles)!r}; rename one of them.")
+    return table.set_axis(names, axis=1)
+
+
+def find_names(table: Any, keys: Sequence[str]) -> Any:
+    """Return the table if a column of text, or else its index, names most of the images.
+
+    The index becomes a column. None: the rows are in the order of the images, as those of an array,
+    whose keys are numbers, always are.
+    """
+    indexed = table.reset_index(drop=True)
+    indexed.insert(0, "", table.index)
+    matcher = name_matching.NameMatcher([] if keys[0].isdecimal() else keys)
+    for frame in table, indexed:
+        cells = [[str(k) for k in each if isinstance(k, str | Path)] for _, each in frame.items()]
+        if any(len({*matcher.match(each).values()}) > len(keys) / 2 for each in cells):
+            return frame
+    return None
+
+
+def align_rows(table: Any, keys: Sequence[str]) -> Any:
+    """Return a table of one row an image with the keys as its index.
+
+    Raises: Error if the rows are not as many as the keys.
+    """
     if len(table) != len(keys):
         raise Error(
             f"The labels are {len(table):,} for {pluralize(len(keys), 'image')}; give one for each,"
             " in the order of the images, or a table (.csv or .parquet) with file names."
         )
-    names = [name_column(name) for name in table]
-    if doubles := {name for name in names if names.count(name) > 1}:
-        raise Error(f"The labels have two columns called {min(doubles)!r}; rename one of them.")
-    return table.set_axis(list(keys)).set_axis(names, axis=1)
+    return table.set_axis(list(keys))
 
 
 def name_column(name: Any) -> str:
@@ -214,6 +241,16 @@ def name_values(
 
     table = {"key": list(names), **({"label": list(labels)} if labels else {})}
     return name_matching.name_rows(pd.DataFrame(table), keys)
+
+
+def select_columns(
+    columns: Sequence[str] | str | None, available: Sequence[str], location: str
+) -> list[str]:
+    """Return the names of columns; None: all. Raises: Error if there is no such column."""
+    names = split_list(columns, available) if isinstance(columns, str) else columns
+    names = list(available if names is None else names)
+    check_columns(names, available, location)
+    return names
 
 
 def check_columns(names: Sequence[str], available: Sequence[str], location: str) -> None:

@@ -1,52 +1,72 @@
 """Layouts of folders: which folders are splits or labels, and how else they can be read."""
 
 import re
-from collections.abc import Sequence
-from posixpath import commonpath, dirname
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-from latentia.core.text import abbreviate_list
+from latentia.core.text import abbreviate_list, pluralize
+from latentia.data.name_matching import strip_pages
 from latentia.data.reading import Reading
 from latentia.data.splits import SPLIT_ALIASES, SPLIT_NAMES
 
 OLD_SPLIT_FOLDERS = SPLIT_ALIASES | {"training": "train", "testing": "test"}  # of rules 1
 SPLIT_FOLDERS = OLD_SPLIT_FOLDERS | {"dev": "validation", "eval": "test", "evaluation": "test"}
 SPLIT_WORD = re.compile(rf"(^|[^a-z])({'|'.join(SPLIT_FOLDERS)})([^a-z]|$)", re.IGNORECASE)
+# the end of the name of a mask, or of a folder of masks: a_mask, masks, SegmentationClass, labelsTr
+MASK_WORD = re.compile(
+    r"(^|(?<!with)(?<!without)[ _.-])(masks?|labels?(tr|ts)?|annotations?|seg|segmentations?"
+    r"|segmentationclass|gt|ground[ _-]?truth|manual)\d*$",
+    re.IGNORECASE,
+)
 
 
-def find_split_folders(keys: Sequence[str], rules: int) -> dict[str, str]:
-    """Return the split of each folder, if all images lie in train and in validation or test.
+class SplitFolders(NamedTuple):
+    """Folders of one level that are the splits."""
+
+    level: int  # from 0
+    names: dict[str, str]  # split of each folder
+
+    def find_split(self, key: str) -> str:
+        return self.names[key.split("/")[self.level]]
+
+
+def find_split_folders(keys: Sequence[str], rules: int) -> SplitFolders | None:
+    """Find the first level of folders where all images lie in train and in validation or test.
 
     Any other folders may have these names for another reason, so that they are labels.
     """
     aliases = SPLIT_FOLDERS if rules > 1 else OLD_SPLIT_FOLDERS
-    names = {first_folder(key) for key in keys}
-    splits = {name: aliases.get(name.lower(), "") for name in names}
-    is_layout = all("/" in key for key in keys) and "" not in splits.values()
-    return splits if is_layout and {"train"} < {*splits.values()} else {}
+    levels = [*zip(*(key.split("/")[:-1] for key in keys), strict=False)]
+    for level, folders in enumerate(levels if rules > 2 else levels[:1]):
+        names = {folder: aliases.get(folder.lower(), "") for folder in folders}
+        if "" not in names.values() and {"train"} < {*names.values()}:
+            return SplitFolders(level, names)
+    return None
 
 
 def find_folder_labels(
-    keys: Sequence[str], splits: dict[str, str], rules: int
+    keys: Sequence[str], splits: SplitFolders | None, rules: int
 ) -> tuple[Sequence[str | None] | None, str]:
-    """Return the folder of each image at the first level, below the splits, where they differ.
+    """Return the folder of each image at the first level, but that of splits, where they differ.
 
     None: there is no such level of which every image has a folder. Images of validation or test
     may all lie in no folder: these have no label. The text says how else the folders can be read,
     if they can.
     """
-    start = 1 if splits else 0
-    flat = {first_folder(key) for key in keys if key.count("/") == 1} if start else set()
-    if rules < 2 or any(splits[folder] == "train" for folder in flat):
+    bare = splits.level + 1 if splits else 0  # folders around an image that no other is in
+    flat = {splits.find_split(key) for key in keys if key.count("/") == bare} if splits else set()
+    if rules < 2 or "train" in flat:
         flat = set()
-    deep = [key.split("/")[:-1] for key in keys if first_folder(key) not in flat]
+    has_label = [not (splits and splits.find_split(key) in flat) for key in keys]
+    deep = [key.split("/")[:-1] for key, is_deep in zip(keys, has_label, strict=True) if is_deep]
     levels = list(zip(*deep, strict=False))
-    candidates = range(start, len(levels))
+    candidates = [k for k in range(len(levels)) if not splits or k != splits.level]
     level = next((k for k in candidates if rules < 2 or len({*levels[k]}) > 1), None)
     if level is None:
-        return None, ""
+        return None, describe_loose(keys) if rules > 1 else ""
     labels, note = levels[level], ""
     count = len({*labels})
-    deeper = range(level + 1, len(levels))
+    deeper = [k for k in candidates if k > level]
     finer = [k for k in deeper if len({*zip(labels, levels[k], strict=True)}) > count]
     if finer or level > 0:
         note = f"the folders of level {level + 1} are the labels ({list_names(labels)})"
@@ -54,29 +74,46 @@ def find_folder_labels(
         number, others = finer[0] + 1, list_names(levels[finer[0]])
         note += f"; --label-folder {number} takes those of level {number} ({others})"
     remaining = iter(labels)
-    names = [None if first_folder(key) in flat else next(remaining) for key in keys]
+    names = [next(remaining) if is_deep else None for is_deep in has_label]
     return names, note and f"{note}."
 
 
-def describe_splits(
-    keys: Sequence[str], splits: dict[str, str], reading: Reading, source_name: str
-) -> str:
+def describe_loose(keys: Sequence[str]) -> str:
+    """Say that folders are no labels since an image lies in none of them; "" if none lies so."""
+    depth = min(key.count("/") for key in keys)
+    folders = [key.split("/")[depth] for key in keys if key.count("/") > depth]
+    if len({*folders}) < 2:
+        return ""
+    loose = next(key for key in keys if key.count("/") == depth)
+    return (
+        f"there are no labels, since {loose} lies beside the folders {list_names(folders)};"
+        f" --label-folder {depth + 1} makes them labels."
+    )
+
+
+def describe_splits(keys: Sequence[str], splits: SplitFolders | None, reading: Reading) -> str:
     """Say which folders are splits, or why those that are named so are none; "" if none are."""
     if splits:
-        missing = {*SPLIT_NAMES} - {*splits.values()}
+        missing = {*SPLIT_NAMES} - {*splits.names.values()}
         text = f" The {missing.pop()} split is drawn from train by seed." if missing else ""
         return (
-            f"{', '.join(sorted(splits))} are the splits; --splits seeded takes them as labels,"
-            f" and draws the splits by seed.{text}"
+            f"{', '.join(sorted(splits.names))} are the splits; --splits seeded reads them as any"
+            f" other folder, and draws the splits by seed.{text}"
         )
-    parent = commonpath([dirname(key) for key in keys])
-    if parent and find_split_folders([key[len(parent) + 1 :] for key in keys], reading.rules):
-        return f"to read the folders in {parent}/ as splits give --data {source_name}{parent}."
-    names = {first_folder(key) for key in keys if "/" in key}
+    names = {folder for key in keys for folder in key.split("/")[:-1]}
     similar = sorted(filter(SPLIT_WORD.search, names))
-    if not similar or reading.splits == "seeded":
+    if reading.splits == "seeded":
         return ""
-    others = [key for key in keys if first_folder(key).lower() not in SPLIT_FOLDERS]
+    if not similar:
+        matches = [SPLIT_WORD.search(key.rpartition("/")[2]) for key in keys]
+        words = sorted({match[2].lower() for match in matches if match})
+        if len(words) < 2 or not all(matches) or reading.label_regex:
+            return ""
+        return (
+            f"file names have {', '.join(words)}; --label-regex '(?i)(?P<split>{'|'.join(words)})'"
+            " makes these the splits."
+        )
+    others = [key for key in keys if not {*key.lower().split("/")[:-1]} & {*SPLIT_FOLDERS}]
     example = f"; {others[0]} lies elsewhere" if others else ""
     return (
         f"{', '.join(similar)}: read as any other folder; train, validation and test are drawn"
@@ -84,9 +121,28 @@ def describe_splits(
     )
 
 
-def first_folder(key: str) -> str:
-    return key.partition("/")[0]
+def describe_masks(keys: Sequence[str]) -> str:
+    """Say that images look like masks of others by their names: masks/1.png of images/1.jpg."""
+    masks, images, wholes = {}, set(), set()
+    for key in dict.fromkeys(strip_pages(keys)):
+        *folders, name = key.split("/")
+        stem = name.rpartition(".")[0] or name
+        plain = *(each for each in folders if not MASK_WORD.search(each)), MASK_WORD.sub("", stem)
+        if plain != (*folders, stem) or plain in wholes:  # or of another suffix: 1.png, 1.jpg
+            masks[key] = plain
+            continue
+        wholes.add(plain)
+        places = folders, *(folders[:k] + folders[k + 1 :] for k in range(len(folders)))
+        stems = stem, re.sub(r"_\d{4}$", "", stem)  # nnU-Net numbers the channels
+        images |= {(*place, each) for place in places for each in stems}
+    paired = [key for key, plain in masks.items() if plain in images]
+    if not paired:
+        return ""
+    return (
+        f"{pluralize(len(paired), 'image')}, such as {paired[0]}, are named as masks of others are,"
+        " and read as images; --exclude FILE, a list of their names, leaves them out."
+    )
 
 
-def list_names(names: Sequence[str]) -> str:
+def list_names(names: Iterable[str]) -> str:
     return abbreviate_list(sorted({*names}), 3)

@@ -93,7 +93,7 @@ def make_range_error(
     """Add to `text` the options that state a range of these values and the range stated so far."""
     low, high = min([*values, black or 0]), max(values if white is None else [*values, white])
     if white is None:  # images seldom have every value that they might
-        high = next((usual for usual in USUAL_WHITES if 0.9 * usual < high <= usual), high)
+        high = next((usual for usual in USUAL_WHITES if 0.9 * usual < float(high) <= usual), high)
         low = -1 if -1 <= low < -0.9 else low
     options = f"--black {format_value(low)} " if low < 0 else ""
     options += f"--white {format_value(high if high > low else low + 1)}"
@@ -102,4 +102,5 @@ def make_range_error(
 
 def format_value(value: Any) -> str:
     """Write all digits of a number, as an option is read: no exponent."""
+    value = float(value) if np.asarray(value).dtype == np.float16 else value  # has few digits
     return np.format_float_positional(value, trim="-")

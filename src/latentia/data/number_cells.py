@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from typing import Any
 
 MAX_ROWS = 1000  # that are searched for the decimal mark of the file
-# an apostrophe or a space that cannot be broken, between three digits
-GROUP_MARK = re.compile(r"(?<=\d)['’\u00a0\u202f](?=\d{3}(?!\d))")
+# an apostrophe or a space, which may be thin or unbreakable, between three digits
+GROUP_MARK = re.compile(r"(?<=\d)['’ \u00a0\u2009\u202f](?=\d{3}(?!\d))")
 GROUPED = {mark: rf"[1-9]\d{{0,2}}([{mark}]\d{{3}})+" for mark in ".,"}
 VALUE = re.compile(r"[-+−]?[\d.,'’\s:/-]*\d[\d.,'’\s:/-]*(e[-+]?\d+)?", re.IGNORECASE)
 
@@ -16,8 +16,7 @@ def convert_cells(frame: Any, delimiter: str) -> Any:
     import pandas as pd
 
     texts = (text for _, cells in frame.head(MAX_ROWS).items() for text in cells.dropna())
-    # a comma in a file separated by commas groups thousands
-    decimal = "." if delimiter == "," else find_decimal(texts)
+    decimal = find_decimal(texts)
     columns = [convert_column(cells, decimal, delimiter) for _, cells in frame.items()]
     return pd.concat(columns, axis=1)
 
@@ -44,9 +43,9 @@ def convert_column(cells: Any, decimal: str, delimiter: str) -> Any:
         return words == "true"
     if any(re.fullmatch(r"[-+]?0\d+", text) for text in texts):
         return cells  # 007 is a name: as a number it would be another's
-    if delimiter != ",":
-        default = "." if any("." in text for text in texts) else ","
-        decimal = find_decimal(texts) or decimal or default
+    # where nothing shows it, a comma in a file separated by commas groups thousands
+    default = "." if delimiter == "," or any("." in text for text in texts) else ","
+    decimal = find_decimal(texts) or decimal or default
     other = "." if decimal == "," else ","
     grouped = re.compile(rf"[-+]?{GROUPED[other]}([{decimal}]\d+)?")
 

@@ -10,6 +10,7 @@ from annotated_types import Ge, Le, Lt
 
 from latentia.core.errors import Error
 from latentia.core.label_kinds import LabelKind, Names, encode_column
+from latentia.core.missing import MASK_COLUMN
 from latentia.core.parameters import validate_parameters
 
 Splits = Literal["own", "seeded"]  # those of the source where it has some, or by seed
@@ -22,8 +23,9 @@ FILTERS = {
     "pad": "bicubic, padded",
 }
 # Edition of the rules by which folders and labels are read. A run keeps that of its training:
-# 0: no split folders, no label files; 1: pages are not grouped, integers are never classes.
-RULES = 2
+# 0: no split folders, no label files; 1: pages are not grouped, integers are never classes;
+# 2: splits are folders of the first level, or by seed, and whole floats are numbers.
+RULES = 3
 PIXEL_FIELDS = ("white", "background")
 MISSING_RULES = ("alpha", "nan")  # of --missing, which is a folder of masks otherwise
 SPLIT_FIELDS = ("seed", "validation", "splits")
@@ -43,7 +45,7 @@ class PageOptions:
     pages: Pages = "images"
     max_pixels: int | None = None
     tiles: int | str | None = None
-    rules: int = RULES
+    rules: Annotated[int, Ge(0), Le(RULES)] = RULES  # not those of a later version
     aspect: Aspect = "stretch"
     missing: str | None = None
 
@@ -132,10 +134,18 @@ class Reading(PageOptions):
     def encode_column(
         self, name: str, values: np.ndarray, names: Names
     ) -> tuple[np.ndarray, list[str] | None]:
-        """Encode a column by the kind that the user chose, or that its values have."""
+        """Encode a column by the kind that the user chose, or that its values have.
+
+        Raises: Error if a column of labels has the name of the mask of missing pixels.
+        """
+        if name == MASK_COLUMN and values.ndim == 1:
+            raise Error(f"The labels have a column {name}, the name of a mask; rename it.")
         if self.rules < 2 and values.dtype != bool:  # each command decided what is a class
             return values, list(names) if names else None
-        return encode_column(name, values, names, self.label_kinds.get(name))
+        kind = self.label_kinds.get(name)
+        if self.rules < 3 and values.dtype.kind == "f" and not np.isnan(values).any():
+            kind = kind or "number"
+        return encode_column(name, values, names, kind)
 
     @classmethod
     def from_options(cls, options: Any) -> "Reading":
@@ -174,7 +184,7 @@ class Reading(PageOptions):
 def parse_label_kinds(text: str | None) -> dict[str, LabelKind]:
     """Parse COLUMN=KIND,... Raises: Error if a kind is none."""
     kinds = {}
-    for pair in text.split(",") if text else ():
+    for pair in re.split("(?<==class),|(?<==number),", text) if text else ():
         column, _, kind = (part.strip() for part in pair.rpartition("="))
         if kind not in get_args(LabelKind) or not column:
             raise Error(f"--label-kind is '{text}'; give COLUMN=class,COLUMN=number.")

@@ -114,8 +114,8 @@ def associate_labels(
     columns : dict of str to ndarray
         labels (n,) by name
     classes : dict, optional
-        class names by column, None for numbers; in other columns booleans and integers of at most
-        20 distinct values are classes
+        class names by column, None for numbers; in other columns booleans and whole numbers of at
+        most 20 distinct values are classes
     max_dims : int
         nearest neighbours predict from all dimensions, and from the first 1, 2, ... up to so many
         by rate (KL)

@@ -139,7 +139,9 @@ def select_target(
 
     Raises: Error if there is no such column or class, or its images are too few.
     """
-    column, _, value = (toward, "", "") if toward in columns else toward.partition("=")
+    cuts = [k for k, letter in enumerate(toward) if letter == "="]
+    pairs = [(toward, ""), *((toward[:k], toward[k + 1 :]) for k in cuts)]
+    column, value = next((pair for pair in pairs if pair[0] in columns), pairs[-1])
     if column not in columns or columns[column].ndim > 1:
         names = [name for name, values in columns.items() if values.ndim == 1]
         listing = ", ".join(names) or "none; give labels with --labels FILE.csv"

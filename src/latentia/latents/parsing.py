@@ -62,10 +62,17 @@ def read_latents(
 
 def is_latent_row(name: Any) -> bool:
     """Whether a name is FILE:ROW, a row of a table of latents, which may be missing."""
-    file, _, row = name.rpartition(":") if isinstance(name, str) else ("", "", "")
+    file, row = split_row(name) if isinstance(name, str) else ("", "")
     path = Path(file).expanduser()
     is_row = path.suffix.lower() in FILE_READERS and bool(row)
     return is_row and (row.isdecimal() or path.is_file())
+
+
+def split_row(name: str) -> tuple[str, str]:
+    """Split FILE:ROW at the first colon behind a file, else at the last; a key may hold colons."""
+    cuts = [k for k, letter in enumerate(name) if letter == ":"] or [0]
+    pairs = [(name[:k], name[k + 1 :]) for k in cuts]
+    return next((pair for pair in pairs if Path(pair[0]).expanduser().is_file()), pairs[-1])
 
 
 def read_latent_row(name: str, decoder: Any) -> Float[Tensor, "1 *latent"]:
@@ -73,7 +80,7 @@ def read_latent_row(name: str, decoder: Any) -> Float[Tensor, "1 *latent"]:
 
     Raises: Error if the file holds no such latents, or no such row.
     """
-    file, _, row = name.rpartition(":")
+    file, row = split_row(name)
     z, keys = read_latents(file, decoder.latent_shape, identify_encoder(decoder))
     number = keys.index(row) if row in keys else int(row) if row.isdecimal() else len(z)
     if number >= len(z):

@@ -1,5 +1,6 @@
 """Writers of a latent table, batch by batch: .parquet, .csv, .npz, .h5ad and .tsv."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -14,6 +15,7 @@ from pyarrow import csv, parquet
 from latentia.core.errors import Error
 from latentia.latents.encoding import name_dims
 
+HIDDEN_COLUMN = re.compile(r"(mu|sd|token)(_\d+)+")  # no label has such a name
 ROW_GROUP_SIZE = 4096  # rows held in memory before they are written as a row group
 WriteBatch = Callable[[pa.RecordBatch], Any]
 
@@ -53,8 +55,8 @@ def open_npz_file(path: Path, shape: tuple[int, ...]) -> Iterator[WriteBatch]:
     batches: list[pa.RecordBatch] = []
     yield batches.append
     table, arrays = pa.Table.from_batches(batches), {}
-    names = {column.split("_")[0] for column in table.column_names}
-    for name in sorted(names & {"mu", "sd", "token"}):
+    hidden = filter(None, map(HIDDEN_COLUMN.fullmatch, table.column_names))
+    for name in sorted({match[1] for match in hidden}):
         part = shape[1:] if name == "token" else shape
         arrays[name] = stack_dims(table, name, part).reshape(-1, *part)
         table = table.drop_columns([f"{name}_{k}" for k in name_dims(part)])

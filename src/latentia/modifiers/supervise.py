@@ -9,6 +9,7 @@ from annotated_types import Ge, Gt
 from latentia.core.contract import Batch
 from latentia.core.errors import Error
 from latentia.core.registries import modifier
+from latentia.core.text import split_list
 from latentia.data import Images
 from latentia.models.supervision import Supervision
 from latentia.training.plan import Plan
@@ -45,9 +46,9 @@ def supervise(
     n_dims = math.prod(model.latent_shape)  # pyright: ignore
     if supervise_dims is not None and supervise_dims > n_dims:
         raise Error(f"--supervise-dims is {supervise_dims}; the model has {n_dims}: lower it.")
-    names = [name.strip() for name in supervise.split(",")]
-    check_label_columns("--supervise", names, plan.images)
     classes = plan.images.to_metadata()["labels"]
+    names = split_list(supervise, classes)
+    check_label_columns("--supervise", names, plan.images)
     columns = {name: len(classes[name] or []) or None for name in names}
     dims = min(DEFAULT_DIMS, n_dims) if supervise_dims is None else supervise_dims
     model.supervision = supervision = Supervision(columns, dims, supervise_weight)  # pyright: ignore

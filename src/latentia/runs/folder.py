@@ -256,6 +256,14 @@ def find_unused_path(path: Path, suffix: str = "", taken: Collection[Path] = ())
 
 
 def resolve_unnamed_path(path: Path | str) -> Path:
-    """Expand ~, and make a path that ends in no name, as ".", absolute; else keep it short."""
+    """Expand ~, and make a path absolute that ends in no name, as ".", or looks like an option.
+
+    Raises: Error if it holds bytes that are not UTF-8, with which safetensors opens no file.
+    """
     path = Path(path).expanduser()
-    return path if path.name not in ("", "..") else path.resolve()
+    if any("\ud800" <= letter <= "\udfff" for letter in str(path)):
+        text = str(path).encode("utf-8", "backslashreplace").decode()
+        advice = "give a folder of another name, or set PYTHONUTF8=1 in a locale without UTF-8"
+        raise Error(f"{text} holds bytes that are not UTF-8; {advice}.")
+    is_odd = path.name in ("", "..") or str(path).startswith(("-", "hub:"))
+    return path.resolve() if is_odd else path

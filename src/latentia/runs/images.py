@@ -24,6 +24,8 @@ def open_run_images(path: Path, metadata: dict[str, Any], data: Any, require_sam
     source_of_labels = metadata.get("label_source", SourceKind.MEMORY)
     if (require_same or data is None) and labels is None and source_of_labels != SourceKind.MEMORY:
         labels = source_of_labels
+        if not Path(labels).exists():
+            raise Error(f"The labels of {path} ({labels}) cannot be found; bring the table back.")
     location = metadata["source"] if data is None else data
     stream = metadata.get("streamed", False)
     if data is None:

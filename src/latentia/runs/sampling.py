@@ -14,7 +14,7 @@ from torch import Tensor
 from latentia.core.contract import HasTrajectory, Model, get_autoencoder
 from latentia.core.errors import Error
 from latentia.core.parameters import validate_parameters
-from latentia.core.text import pluralize
+from latentia.core.text import pluralize, split_list
 from latentia.data.preprocess import preprocess_images
 from latentia.data.reader import LoadOptions
 from latentia.data.reading import Reading
@@ -142,17 +142,11 @@ def parse_classes(text: str, names: list[str]) -> list[int]:
     numbers = {name: k for k, name in enumerate(names)}
     if not any(name.isdecimal() for name in names):
         numbers |= {str(k): k for k in range(len(names))}
-    words, classes = text.split(","), []
-    while words:
-        ends = range(len(words), 0, -1)  # the longest name first
-        candidates = {end: ",".join(words[:end]).strip() for end in ends}
-        end = next((end for end, name in candidates.items() if name in numbers), None)
-        if end is None:
-            listing = ", ".join(f"'{name}'" for name in names)
-            raise Error(f"--cond is '{words[0].strip()}'; the classes are {listing}.")
-        classes.append(numbers[candidates[end]])
-        words = words[end:]
-    return classes
+    words = split_list(text, numbers)
+    if unknown := [word for word in words if word not in numbers]:
+        listing = ", ".join(f"'{name}'" for name in names)
+        raise Error(f"--cond is '{unknown[0]}'; the classes are {listing}.")
+    return [numbers[word] for word in words]
 
 
 def _load_condition_image(

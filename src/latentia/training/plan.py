@@ -167,7 +167,7 @@ class Options:
         groups, such as (?P<mouse>...), become columns of that name
     label_kind : COLUMN=KIND,...
         class or number, for columns that are not to be taken as they look, such as
-        age=number,grade=class; text and integers of at most 20 distinct values are classes
+        age=number,grade=class; text and whole numbers of at most 20 distinct values are classes
     labels : FILE
         table (.csv or .parquet) of labels, joined to the images by file name; images that it lacks
         have no label

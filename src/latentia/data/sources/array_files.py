@@ -17,6 +17,10 @@ from latentia.data.sources.arrays import NO_LABELS, ArrayReader, format_shape, t
 IMAGE_NAMES = ("x", "images", "imgs", "image", "data", "arr_0")
 LABEL_NAMES = ("y", "label", "labels")
 READ_ERRORS = (ValueError, OSError, EOFError, OverflowError, MemoryError, BadZipFile, zlib.error)
+PICKLE_ADVICE = (
+    "which are never unpickled; save numbers or text of one shape instead, for instance"
+    " numpy.stack(images) and numpy.array(labels, dtype=str)."
+)
 MAX_FACTORS = 100  # columns of one array (n, k); more are no factors
 ArrayFileContents = tuple[dict[str, np.ndarray], LabelColumns, list[str]]  # images, labels, notes
 
@@ -39,8 +43,12 @@ class ArrayFileReader(ArrayReader):
 
 
 def load_array_file(path: Path, source_name: str, rules: int) -> ArrayFileContents:
-    problem = f"{source_name} is no array file"
-    with convert_errors(lambda reason: f"{problem} ({reason}); use numpy.save.", READ_ERRORS):
+    def describe(reason: str) -> str:
+        if "Python objects" in reason or "allow_pickle" in reason:
+            return f"{source_name} holds Python objects, {PICKLE_ADVICE}"
+        return f"{source_name} is no array file ({reason}); use numpy.save."
+
+    with convert_errors(describe, READ_ERRORS):
         if path.suffix == ".npz" and not is_zipfile(path):  # NumPy would leave it open
             raise BadZipFile("it is no whole zip file")
         with np.errstate(over="ignore"):  # of a header's shape
@@ -83,10 +91,7 @@ def parse_archive(
         image_names += IMAGE_NAMES if is_train else ()
         label_names += LABEL_NAMES if is_train else ()
         if name := find_name(pickled, *image_names, *label_names):
-            raise Error(
-                f"{source_name} holds Python objects in {name}, which are never unpickled; save"
-                " numbers or text instead, for instance numpy.array(labels, dtype=str)."
-            )
+            raise Error(f"{source_name} holds Python objects in {name}, {PICKLE_ADVICE}")
         image = find_name(arrays, *image_names)
         if image is None:
             continue

@@ -31,11 +31,11 @@ class FolderReader:
     notes: list[str] = field(default_factory=list)  # of the listing
     image_files: ImageFiles = field(init=False)
 
-    def find_own_splits(self, images: list[FileEntry]) -> dict[str, str]:
-        """Return the split of each folder, unless the splits are to be drawn by seed."""
+    def find_own_splits(self, images: list[FileEntry]) -> layout.SplitFolders | None:
+        """Return the folders that are splits, unless these are to be drawn by seed."""
         uses_folders = self.reading.splits == "own" and self.reading.rules > 0
         keys = [file.key for file in images]
-        return layout.find_split_folders(keys, self.reading.rules) if uses_folders else {}
+        return layout.find_split_folders(keys, self.reading.rules) if uses_folders else None
 
     def fingerprint(self) -> str:
         lines = [f"{file.key}\0{file.size}\0{file.mtime_ns}" for file in self.entries]
@@ -64,7 +64,7 @@ class FolderReader:
             )
         splits = self.find_own_splits(images)
         if splits:  # rows are ordered by split
-            images.sort(key=lambda file: SPLIT_NAMES.index(splits[layout.first_folder(file.key)]))
+            images.sort(key=lambda file: SPLIT_NAMES.index(splits.find_split(file.key)))
         names, paths = [file.key for file in images], [file.path for file in images]
         self.image_files = ImageFiles(self.source_name, names, lambda a, b: paths[a:b])
         self.image_files.scan_headers(options)
@@ -77,13 +77,20 @@ class FolderReader:
         labels, level_note = layout.find_folder_labels(keys, splits, self.reading.rules)
         if labels and not columns.columns:
             columns = encode_table({"label": labels})._replace(free_text=())
-        if label_notes or self.reading.label_folder or self.reading.label_regex:
+        is_explicit = self.reading.label_folder or self.reading.label_regex
+        if label_notes or is_explicit:
             level_note = ""
-        split_note = layout.describe_splits(keys, splits, self.reading, self.source_name)
-        notes += filter(None, [split_note, level_note, *label_notes])
+        if labels and label_notes and not is_explicit and "label" not in columns.columns:
+            number = 1 + keys[0].split("/").index(str(labels[0]))
+            names = layout.list_names(filter(None, labels))
+            level_note = f"the folders ({names}) are no labels beside these; --label-folder"
+            level_note += f" {number} adds them."
+        split_note = layout.describe_splits(keys, splits, self.reading)
+        mask_note = layout.describe_masks(keys)
+        notes += filter(None, [split_note, *label_notes, level_note, mask_note])
         counts = {"train": len(keys)}
         if splits:
-            counts = dict(Counter(splits[layout.first_folder(key)] for key in keys))
+            counts = dict(Counter(map(splits.find_split, keys)))
         return self.image_files.make_info(columns, notes, counts)
 
     def is_image(self, file: FileEntry) -> bool:

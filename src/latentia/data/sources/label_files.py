@@ -1,11 +1,12 @@
 """Label files beside images: metadata.csv, metadata.jsonl, and StyleGAN's dataset.json."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 from latentia.core.text import abbreviate_list, pluralize
 from latentia.data.label_columns import encode_table
-from latentia.data.label_tables import open_label_table
+from latentia.data.label_tables import decode_text, open_label_table
 from latentia.data.listing import FileEntry
 from latentia.data.name_matching import merge_duplicates, spread_rows
 from latentia.data.reader import LabelColumns
@@ -14,7 +15,23 @@ LABEL_FILES = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "dataset.js
 
 
 def is_label_file(file: FileEntry) -> bool:
-    return file.path.name.lower() in LABEL_FILES
+    name = file.path.name.lower()
+    return name in LABEL_FILES and (name != "dataset.json" or is_of_stylegan(file))
+
+
+def is_of_stylegan(file: FileEntry) -> bool:
+    """Whether a dataset.json has StyleGAN's pairs of name and label, or is broken.
+
+    Other programs, such as nnU-Net, write other files of this name.
+    """
+    try:
+        content = json.loads(decode_text(file.path.read_bytes()))
+    except (OSError, ValueError):
+        return True
+    pairs = content.get("labels", ()) if isinstance(content, dict) else ()
+    if not isinstance(pairs, list):
+        return pairs is None
+    return all(isinstance(each, list) and len(each) == 2 for each in pairs)
 
 
 def read_label_files(

@@ -31,6 +31,7 @@ class ShardIndex(NamedTuple):
 def index_tar(fs: Any, path: str, name: str, reading: Reading) -> ShardIndex:
     """Index a .tar as one shard of images NAME.jpg, .png etc., with their classes NAME.cls."""
     keys, labels, header, unused = [], {}, ImageHeader(1, 1, 1, Depth.BYTE), 0
+    others: dict[str, None] = {}  # suffixes
     for key, suffix, read in iterate_members(fs, path):
         if suffix in IMAGE_SUFFIXES:
             if not keys:
@@ -38,9 +39,13 @@ def index_tar(fs: Any, path: str, name: str, reading: Reading) -> ShardIndex:
             keys.append(key)
         elif suffix == ".cls":
             labels[key] = parse_class_number(read(), f"{name}: {key}.cls")
-        elif not suffix:
+        elif suffix:
+            others[suffix] = None
+        else:
             unused += 1
     notes, columns = [], {}
+    if others:
+        notes.append(f"not used: files of {abbreviate_list([*others], 3)}.")
     if unused:
         notes.append(f"{pluralize(unused, 'image')} not used, named with several dots or twice.")
     unlabeled = sum(key not in labels for key in keys)
