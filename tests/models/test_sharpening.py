@@ -1,10 +1,13 @@
 """Details of samples, which neither the latents nor the decoder know of."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 import latentia
+from latentia.export.onnx import export_part, split_model
 from latentia.losses.adversarial import real_bce
 from latentia.models.sharpening import GRADIENT_RATIO, Sharpener, select_pair
 from latentia.nets.refiner import Refiner
@@ -89,9 +92,19 @@ def test_samples_alone_have_details(sharp, stripes, tmp_path):
     z = prior.model.draw_latents(5)
     expected = prior.model.autoencoder.refine(prior.model.autoencoder.decode(z))
     torch.testing.assert_close(prior.sample(5), expected)
-    prior.export(out=tmp_path / "onnx")  # which compares it with PyTorch
     for run in (sharp, prior):
         assert run.plot_samples(4).caption.endswith(", sharpened")
+
+
+def test_an_exported_model_takes_any_number_of_rows(sharp, stripes, tmp_path):
+    """Each part is compared with PyTorch for several numbers of rows before it is written."""
+    parameters = {"data": stripes, "autoencoder": str(sharp.path), "width": 8, "depth": 1}
+    model = latentia.train("latent_prior", run=tmp_path / "prior", epochs=1, **parameters).model
+    model.sampling = replace(model.sampling, steps=1, sampler="euler")
+    for part in split_model(model, stripes.shape[1:]):
+        export_part(part, tmp_path / f"{part.name}.onnx")
+    names = {path.stem for path in tmp_path.glob("*.onnx")}
+    assert names == {"sampler", "encoder", "decoder"}
 
 
 def test_a_new_refiner_adds_nothing_and_fits_any_sides():

@@ -245,7 +245,7 @@ class PhotoVAE(VAE):
     def read_features(self, images: ImageTensor) -> Float[Tensor, "b axes"]:
         """Return the principal components of the images' features, in units of their noise."""
         if not self.reads_features:
-            return images.new_zeros(len(images), 0)
+            return images.new_zeros(images.shape[0], 0)
         return (extract_features(images, self.network) - self.feature_mean) @ self.projection
 
 
