@@ -67,7 +67,7 @@ def test_the_home_of_nobody_is_no_traceback(words: list[str], capsys: pytest.Cap
 
 def test_a_name_that_is_no_text_is_printed_all_the_same(capfd: pytest.CaptureFixture):
     assert main(["sample", os.fsdecode(b"\xff")]) == 2
-    assert capfd.readouterr().err.startswith("There is no run at \\udcff;")
+    assert capfd.readouterr().err.startswith("\\udcff holds bytes that are not UTF-8; ")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from shelf import TOKEN, Shelf
 
 import latentia
 from latentia.cli.main import main
+from latentia.core.text import round_to_error
 from latentia.runs.hub import check_run_folder
 from mistakes import error
 
@@ -101,8 +102,9 @@ def test_the_card_is_made_of_the_run(made, hub):
     assert "Images: toy.npy, 33 train, 3 validation, 4 test; 1 channel, 8 x 8 pixels" in rest
     found = json.loads((made / "vae" / "evaluation.json").read_text())
     value, spread = found["nelbo_nats"], 1.96 * found["standard_error"]["nelbo_nats"]
-    between = f"{value - spread:,.5g} to {value + spread:,.5g}"
-    assert f"| nelbo_nats | {value:,.5g} nats | {between} | 4 | test |  |" in rest
+    numbers = round_to_error((value, value - spread, value + spread), spread)
+    text = "| nelbo_nats | {} nats | {} to {} | 4 | test |  |".format(*numbers)
+    assert text in rest
     assert "The doctor (`latentia doctor`): vae can be used with reservations: " in rest
     assert "WARNING few steps: " in rest
     assert f'latentia.load("hub:{NAME}")' in rest

@@ -253,5 +253,5 @@ def test_labels_of_a_table_are_learned_and_the_model_needs_it_no_more(tmp_path, 
     brand, year = model.supervision.heads  # pyright: ignore
     assert brand.out_features == 2
     assert 1955 < year.centre < 1970  # of 1950.5 to 1973.5
-    with pytest.raises(latentia.Error, match=r"labels\.csv does not exist; give a \.csv"):
+    with pytest.raises(latentia.Error, match=r"labels\.csv\) cannot be found; bring the"):
         RunFolder.open(tmp_path / "whole").plan()

@@ -1,7 +1,6 @@
 """Projection to a plane: latents by principal components, two dimensions or UMAP; own vectors."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -95,14 +94,15 @@ def read_coordinates(file: str, split: Split, all_keys: Sequence[str]) -> Projec
 
     Raises: Error if an image has no finite numbers, or a column holds texts
     """
-    table = Labels(file, missing="nan").join_to(replace(split, columns={}, classes={}), all_keys)
-    texts = [name for name in table.columns if table.classes.get(name)]
+    table = Labels(file, missing="nan").read_cells(all_keys)[0]
+    texts = [name for name in table if table[name].dtype.kind not in "iuf"]
     if texts or len(table.columns) < 2:
         problem = f"texts in {abbreviate_list(texts)}" if texts else "one column of numbers"
         raise Error(
             f"{file} has {problem}; coordinates are file names and at least two columns of numbers."
         )
-    vectors = np.stack([column.double().numpy() for column in table.columns.values()], 1)
+    vectors = table.to_numpy(np.float64)
+    vectors = vectors if split.rows is None else vectors[split.rows]
     missing = np.flatnonzero(~np.isfinite(vectors).all(1))
     if len(missing):
         listing = abbreviate_list([split.keys[row] for row in missing[:5].tolist()])

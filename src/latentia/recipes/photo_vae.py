@@ -7,7 +7,7 @@ from annotated_types import Ge
 from typing_extensions import Doc
 
 from latentia.core.schedules import cosine
-from latentia.data import open_images
+from latentia.data import Images, open_images
 from latentia.losses.likelihoods import create_likelihood
 from latentia.models.joint_pca import check_differences
 from latentia.models.photo_vae import FEATURE_AXES, PhotoVAE, mark_missing
@@ -63,13 +63,8 @@ def photo_vae(
     """
     images = open_images(data, size=size, channels=channels)
     distribution = create_likelihood(likelihood, images)
-    is_external = external_features and features != "none"
-    if is_external or (features != "none" and not images.is_recorded):
-        load_network()  # before a run is made, where its weights are missing
-    if not images.is_recorded:  # or where all images are equal
-        check_differences(map(mark_missing, images.split("train").iterate_batches(batch)))
-    notes = [f"This run needs the weights of a pretrained network ({SOURCE})."] * is_external
     weight, n_axes = (0.0, 0) if features == "none" else (weight, FEATURE_AXES)
+    notes = check_photographs(images, batch, n_axes > 0, external_features) + distribution.notes
     model = PhotoVAE(
         encoder=PrincipalEncoder(images.shape, latent, n_axes, width),
         decoder=PrincipalDecoder(latent, images.shape, width),
@@ -82,7 +77,20 @@ def photo_vae(
     if sharpen == "samples":
         model.add_sharpener()
     adam = Adam(lr, weight_decay=0.01, schedule=cosine(warmup=0.02))
-    notes += distribution.notes
-    adversarial = replace(adam, betas=(0.5, 0.99))
-    optim = {name: adam if name == "vae" else adversarial for name in model.players()}
+    optim = dict.fromkeys(model.players(), replace(adam, betas=(0.5, 0.99))) | {"vae": adam}
     return Plan(model, images, optim, batch, epochs, average=average, notes=notes)
+
+
+def check_photographs(
+    images: Images, batch: int, reads_features: bool, is_external: bool
+) -> list[str]:
+    """Return notes to the user. Raises: Error if weights are missing, or all images are equal.
+
+    Errors appear before a run is made; the images of a run that exists were checked.
+    """
+    is_external = is_external and reads_features
+    if is_external or (reads_features and not images.is_recorded):
+        load_network()
+    if not images.is_recorded:
+        check_differences(map(mark_missing, images.split("train").iterate_batches(batch)))
+    return [f"This run needs the weights of a pretrained network ({SOURCE})."] * is_external
