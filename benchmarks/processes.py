@@ -7,7 +7,7 @@ of steps. One averages its gradients as latentia does, in one message at the end
 pass. In the other, DistributedDataParallel around each player's module averages them in buckets
 while the backward pass goes on; terms, optimizer and the rest of the step are the same. The script
 prints the milliseconds of a step of each, and of the ratio of each pair; below 1, latentia is the
-faster. Both have the same weights after the same number of steps, which is checked.
+faster. Both have the same weights after the first steps, which is checked.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from latentia.core.tensors import to_bytes
 from latentia.data import open_images
 from latentia.training.launch import init_distributed
 
+WARM_UP = 5  # steps, after which both loops must have the same weights
 STEPS = {"mnist_mlp_vae": 100, "mnist_conv_vae": 10, "vaegan": 10}  # of a turn
 
 
@@ -69,15 +70,16 @@ def compare_steps(recipe: str, images: Any, repeats: int) -> None:
     knobs = {"size": 32, "channels": 1} if recipe == "vaegan" else {}
     ours, wrapped = (make_loop(recipe, images, "fp32", **knobs) for _ in range(2))
     wrap_players(wrapped)
-    times: list[tuple[float, float]] = []
-    for _ in range(repeats + 1):
-        mine = time_steps(ours, STEPS[recipe])
-        with leave_gradients_alone(wrapped.plan.model):
-            theirs = time_steps(wrapped, STEPS[recipe])
-        times.append((theirs, mine))
     models = ours.plan.model, wrapped.plan.model
-    for one, other in zip(*(model.parameters() for model in models), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
+    times: list[tuple[float, float]] = []
+    for steps in (WARM_UP, *[STEPS[recipe]] * repeats):
+        mine = time_steps(ours, steps)
+        with leave_gradients_alone(wrapped.plan.model):
+            theirs = time_steps(wrapped, steps)
+        if not times:  # later, an optimizer makes rounding errors large
+            one, other = (torch.cat([p.flatten() for p in model.parameters()]) for model in models)
+            assert (one - other).norm() < 1e-4 * one.norm()
+        times.append((theirs, mine))
     if distributed.rank() == 0:
         cells = [[1000 * s / STEPS[recipe] for s in each] for each in zip(*times[1:], strict=True)]
         ratios = [mine / theirs for theirs, mine in times[1:]]
