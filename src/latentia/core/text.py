@@ -32,6 +32,12 @@ def split_list(text: str, names: Iterable[str]) -> list[str]:
     return parts
 
 
+def list_cuts(text: str, mark: str) -> list[tuple[str, str]]:
+    """Return what is before and behind each occurrence of a mark, from the left."""
+    places = [k for k, letter in enumerate(text) if letter == mark]
+    return [(text[:k], text[k + 1 :]) for k in places]
+
+
 def suggest_name(name: str, candidates: Iterable[str], template: str) -> str:
     """Fill the template with the candidate most similar to `name`; "" if none is similar."""
     matches = difflib.get_close_matches(str(name), [*candidates], n=1, cutoff=0.6)

@@ -14,7 +14,7 @@ from latentia.core.label_kinds import Names, find_labelled
 from latentia.core.memory import check_picture_memory
 from latentia.core.parameters import require_at_least
 from latentia.core.seeding import derive_seed
-from latentia.core.text import abbreviate_list, pluralize
+from latentia.core.text import abbreviate_list, list_cuts, pluralize
 from latentia.data import Split
 from latentia.latents.encoding import LatentTable
 from latentia.latents.probes import (
@@ -139,8 +139,7 @@ def select_target(
 
     Raises: Error if there is no such column or class, or its images are too few.
     """
-    cuts = [k for k, letter in enumerate(toward) if letter == "="]
-    pairs = [(toward, ""), *((toward[:k], toward[k + 1 :]) for k in cuts)]
+    pairs = [(toward, ""), *list_cuts(toward, "=")]
     column, value = next((pair for pair in pairs if pair[0] in columns), pairs[-1])
     if column not in columns or columns[column].ndim > 1:
         names = [name for name, values in columns.items() if values.ndim == 1]

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentia.core.errors import Error, summarize_exception
+from latentia.core.text import list_cuts
 from latentia.data.label_tables import decode_text, find_delimiter
 from latentia.data.sources.arrays import to_numpy
 from latentia.latents.encoding import identify_encoder, name_dims
@@ -70,8 +71,7 @@ def is_latent_row(name: Any) -> bool:
 
 def split_row(name: str) -> tuple[str, str]:
     """Split FILE:ROW at the first colon behind a file, else at the last; a key may hold colons."""
-    cuts = [k for k, letter in enumerate(name) if letter == ":"] or [0]
-    pairs = [(name[:k], name[k + 1 :]) for k in cuts]
+    pairs = list_cuts(name, ":") or [("", name)]
     return next((pair for pair in pairs if Path(pair[0]).expanduser().is_file()), pairs[-1])
 
 

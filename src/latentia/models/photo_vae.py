@@ -16,11 +16,7 @@ from latentia.core.progress import print_note
 from latentia.core.seeding import noise, uniform
 from latentia.core.tensors import ImageTensor, PerImage, check_tensor
 from latentia.losses.likelihoods import Likelihood
-from latentia.models.joint_pca import (
-    choose_weight,
-    fit_feature_axes,
-    fit_joint_pca,
-)
+from latentia.models.joint_pca import choose_weight, fit_feature_axes, fit_joint_pca
 from latentia.models.pretrained_features import extract_features, is_stored, load_network
 from latentia.models.sharpening import Pair, Sharpener, select_pair
 from latentia.models.vae import VAE
@@ -44,7 +40,10 @@ NOTE = (
 
 
 class ForwardPass(NamedTuple):
-    """A step's images as training sees them, and the decoder's output; missing: mask of pixels."""
+    """A step's images as training sees them, and the decoder's output.
+
+    missing: mask of pixels. pair: for the sharpener, if there is one.
+    """
 
     images: ImageTensor
     missing: Tensor | None
@@ -52,6 +51,7 @@ class ForwardPass(NamedTuple):
     posterior: Posterior
     z: Tensor
     output: Tensor
+    pair: Pair | None
 
 
 class PhotoVAE(VAE):
@@ -172,10 +172,7 @@ class PhotoVAE(VAE):
             return super().players()
         parts = {name: part for name, part in self.named_children() if name != "sharpener"}
         vae = Player(nn.ModuleDict(parts), self.terms)
-        return {"vae": vae, **self.sharpener.make_players(self._select_pair)}
-
-    def _select_pair(self, shared: ForwardPass) -> Pair:
-        return select_pair(shared.images, self.likelihood.mean(shared.output.detach()))
+        return {"vae": vae, **self.sharpener.make_players()}
 
     def shared(self, batch: Batch, context: StepContext) -> ForwardPass:
         """Flip and shift the images, encode and decode them."""
@@ -199,7 +196,9 @@ class PhotoVAE(VAE):
             posterior = self.posterior(self.encoder(self.fill_missing(images), features))
             z = posterior.sample(noise(context, "posterior", self.latent_shape, posterior.mean))
             eps = noise(context, "decoder", self.latent_shape, z)
-            return ForwardPass(images, mask, features, posterior, z, self.decoder(z, eps))
+            output, mean = self.decoder(z, eps), self.likelihood.mean
+        pair = select_pair(images, mean(output.detach())) if self.sharpener else None
+        return ForwardPass(images, mask, features, posterior, z, output, pair)
 
     def terms(self, batch: Batch, context: StepContext, shared: ForwardPass | None = None) -> Terms:
         step = shared or self.shared(batch, context)

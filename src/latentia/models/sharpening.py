@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from latentia.core.contract import Player, Role, Term, Terms
 from latentia.core.distributed import all_reduce_sum
@@ -23,7 +23,7 @@ GRADIENT_RATIO = 1.0
 
 
 class Pair(NamedTuple):
-    """Some images of a batch and what the decoder makes of them, without its graph.
+    """Some images of a batch and what a decoder makes of them, without its graph.
 
     batch_size: number of all images of the batch
     """
@@ -57,11 +57,15 @@ class Sharpener(nn.Module):
         self.refiner, self.critic = Refiner(image_shape), PatchCritic(image_shape, CHANNELS)
         self.loss = NonSaturating({"refined": 1.0})
 
-    def make_players(self, get_pair: Callable[..., Pair]) -> dict[str, Player]:
-        """Return the critic and the refiner; get_pair: what `Model.shared` returned, to a pair."""
+    def make_players(self) -> dict[str, Player]:
+        """Return the critic and the refiner; what `Model.shared` returns has a `pair`."""
+
+        def play(module: nn.Module, get_terms: Callable[[Pair], Terms]) -> Player:
+            return Player(module, lambda batch, context, shared: get_terms(shared.pair))
+
         return {
-            "critic": Player(self.critic, lambda *step: self.critic_terms(get_pair(step[-1]))),
-            "refiner": Player(self.refiner, lambda *step: self.refiner_terms(get_pair(step[-1]))),
+            "critic": play(self.critic, self.critic_terms),
+            "refiner": play(self.refiner, self.refiner_terms),
         }
 
     def critic_terms(self, pair: Pair) -> Terms:
@@ -94,7 +98,7 @@ class Sharpener(nn.Module):
         return map_chunks(self.refiner, images).clamp(0, 1)
 
 
-def select_pair(images: ImageTensor, decoded: Tensor) -> Pair:
-    """Return the first rows of a batch, a quarter of them."""
+def select_pair(images: ImageTensor, decoded: ImageTensor) -> Pair:
+    """Return the first quarter of a batch; decoded: without its graph."""
     n = max(1, round(SHARE * len(images)))
-    return Pair(images[:n], decoded[:n].detach(), len(images))
+    return Pair(images[:n], decoded[:n], len(images))

@@ -29,8 +29,8 @@ AUGMENT = Doc(
     "shifted by at most 3 pixels"
 )
 SHARPEN = Doc(
-    "images that get the details which decoded ones lack, learned by a critic of patches; the "
-    "latents do not depend on it: samples, or none"
+    "samples: a second network, taught by a critic, adds fine details to drawn images; none: there "
+    "is no such network; latents and reconstructions are the same with both"
 )
 Augment = Literal["none", "flip", "shift", "flip,shift"]
 
