@@ -60,7 +60,7 @@ def test_an_image_that_the_generator_drew_is_found_again():
     for image in model.sample(2, seed=7).split(1):
         result = project_image(model, image.detach(), sigma=0.01)
         assert result.mse < 1e-4 * image.var()
-        assert result.mse < 0.01 * result.first_mse
+        assert result.mse < 0.01 * result.start_mse
         torch.testing.assert_close(model.decode(result.z), result.images)
 
 
@@ -101,7 +101,7 @@ def test_random_starts_reach_what_the_encoder_reaches(toy, recipe):
     pixels = python.split("all")[:][rows]
     encoder = (python.reconstruct(rows) - pixels).square().flatten(1).mean(1)
     refined, random = (python.project(rows, starts=starts) for starts in (None, 4))
-    assert np.allclose(refined["first_mse"], encoder, rtol=1e-4)
+    assert np.allclose(refined["start_mse"], encoder, rtol=1e-4)
     assert (refined["mse"] <= 1.2 * encoder.numpy()).all()
     assert (random["mse"] <= 1.2 * encoder.numpy()).all()
     assert refined["key"].tolist() == python.encode()["key"][rows].tolist()
@@ -115,7 +115,7 @@ def test_the_commands_on_latents_take_what_was_found_for_a_gan(toy, tmp_path, ca
     out = capsys.readouterr().out
     assert "2 images above their projection, mean squared error per pixel" in out
     assert out.splitlines()[-2:] == ["z.csv", "x.npy"]
-    assert "first_mse" in out
+    assert "start_mse" in out
     assert "mu_0" not in out
     python, images = latentia.load(run), torch.from_numpy(np.load("x.npy"))
     assert torch.equal(images[:2], python.split("all")[:][[0, 1]])

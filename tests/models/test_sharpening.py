@@ -116,7 +116,7 @@ def test_a_new_refiner_adds_nothing_and_fits_any_sides():
 def make_trained_pair():
     """A sharpener of random weights in float64, whose details are not 0, and images of a batch."""
     torch.manual_seed(0)
-    sharpener = Sharpener((1, 16, 16)).double()
+    sharpener = Sharpener((1, 16, 16)).double().eval()  # forward passes leave spectral norms
     torch.nn.init.normal_(sharpener.refiner.to_image.weight, std=0.1)
     images, decoded = torch.rand(2, 20, 1, 16, 16, dtype=torch.float64)
     return sharpener, images, decoded

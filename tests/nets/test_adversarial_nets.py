@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from latentia.core.errors import Error
-from latentia.nets.critic import Critic, PatchCritic, ResidualCritic
+from latentia.nets.critic import Critic, PatchCritic, ResidualCritic, SpectralPatchCritic
 from latentia.nets.generator import DCGenerator, ResidualGenerator
 from latentia.nets.initialization import init_glorot
 from latentia.nets.vaegan import make_vaegan_networks
@@ -133,3 +133,19 @@ def test_a_norm_free_critic_judges_each_image_by_itself(critic):
     images = torch.rand(6, *MNIST)
     alone = torch.cat([critic(images[k : k + 1]) for k in range(6)])
     torch.testing.assert_close(critic(images), alone, atol=1e-5, rtol=1e-5)
+
+
+def test_weights_of_a_spectral_critic_have_norm_1_and_a_logit_sees_20_pixels():
+    critic = SpectralPatchCritic((2, 40, 40), (4, 6, 8)).double()
+    images = torch.rand(3, 2, 40, 40, dtype=torch.float64, requires_grad=True)
+    for _ in range(200):  # each forward pass in training is a step of the power iteration
+        logits = critic(images)
+    assert logits.shape == (3, 10, 10)
+    weights = [layer.weight for layer in critic.blocks if isinstance(layer, torch.nn.Conv2d)]
+    norms = torch.stack([torch.linalg.matrix_norm(weight.flatten(1), 2) for weight in weights])
+    torch.testing.assert_close(norms, torch.ones_like(norms), rtol=1e-4, atol=0)
+    logits[1, 5, 5].backward()
+    assert images.grad is not None and not images.grad[[0, 2]].any()
+    rows, columns = images.grad[1].abs().sum(0).nonzero().T
+    for side in (rows, columns):
+        assert side.max() - side.min() == 19

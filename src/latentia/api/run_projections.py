@@ -41,7 +41,7 @@ class RunProjections(RunMaps):
         --------
         >>> import latentia
         >>> table = latentia.load("runs/digits").project([0, 1], steps=20)
-        >>> bool((table["mse"] <= table["first_mse"]).all())
+        >>> bool((table["mse"] <= table["start_mse"]).all())
         True
         """
         return self.plot_projections(images, **options).table
@@ -106,8 +106,8 @@ class RunProjections(RunMaps):
         for k, _ in enumerate(show_progress([1] * len(pixels), len(pixels), "projection")):
             with self._use_labels({name: each[k : k + 1] for name, each in columns.items()}, cond):
                 parts.append(project_image(model, pixels[k : k + 1], **options))
-        z, decoded, mse, first_mse = map(torch.cat, zip(*parts, strict=True))
+        z, decoded, mse, start_mse = map(torch.cat, zip(*parts, strict=True))
         keys = [key or name for key, name in zip(keys, names, strict=True)]
         table = tabulate_latents(z, keys, model)
-        table = table.assign(mse=mse.cpu().numpy(), first_mse=first_mse.cpu().numpy())
+        table = table.assign(mse=mse.cpu().numpy(), start_mse=start_mse.cpu().numpy())
         return render_projections(self.folder, torch.cat([pixels, decoded.cpu()]), table)

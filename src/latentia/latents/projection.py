@@ -29,14 +29,14 @@ class Projection(NamedTuple):
         latents (n, *latent)
     images : Tensor
         their images (n, c, h, w) in [0, 1]
-    mse, first_mse : Tensor
+    mse, start_mse : Tensor
         squared errors per pixel (n,) of these images, and of the best ones before optimisation
     """
 
     z: Latents
     images: ImageTensor
     mse: PerImage
-    first_mse: PerImage
+    start_mse: PerImage
 
 
 def project_image(
@@ -92,5 +92,5 @@ def project_image(
     with torch.no_grad():
         best = z[compute_objective(z).argmin()][None]
         images = decode(torch.cat([first, best]))
-    first_mse, mse = (images - target).square().flatten(1).mean(1).split(1)
-    return Projection(best.detach(), images[1:], mse, first_mse)
+    start_mse, mse = (images - target).square().flatten(1).mean(1).split(1)
+    return Projection(best.detach(), images[1:], mse, start_mse)

@@ -1,12 +1,20 @@
 """Critics: images to raw logits, large for images that look real; losses apply the sigmoid."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from latentia.nets.conv import Conv, Norm, conv3x3, halving_sizes, make_stage, make_strided_stack
-from latentia.nets.residual import LEAKY_SLOPE, Residual, init_residual_network, make_group_norm
+from latentia.nets.residual import (
+    LEAKY_SLOPE,
+    Residual,
+    init_residual_network,
+    make_group_norm,
+    make_leaky_relu,
+)
 
 
 class Critic(nn.Module):
@@ -95,3 +103,21 @@ class PatchCritic(nn.Module):
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h2 w2"]:
         return self.to_logits(self.features(image)[-1])  # (b, h / 2^n, w / 2^n)
+
+
+class SpectralPatchCritic(nn.Module):
+    """Patch critic whose weights have spectral norm 1; its first convolution sees every pixel.
+
+    The norms bound its slopes, so that it does not tell all patches apart after few steps, when it
+    has no gradient to teach; Miyato et al. 2018, arXiv 1802.05957.
+    """
+
+    def __init__(self, shape: Sequence[int], channels: Sequence[int]):
+        super().__init__()
+        convs = [conv3x3(shape[0], channels[0])]
+        convs += [nn.Conv2d(c, c_out, 4, stride=2, padding=1) for c, c_out in pairwise(channels)]
+        blocks = [layer for conv in convs for layer in (spectral_norm(conv), make_leaky_relu())]
+        self.blocks = nn.Sequential(*blocks, spectral_norm(conv3x3(channels[-1], 1)))
+
+    def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h2 w2"]:
+        return self.blocks(4 * image - 2).squeeze(1)  # (b, h / 2^(n - 1), w / 2^(n - 1))
