@@ -30,8 +30,11 @@ def test_images_keep_their_size_if_it_is_one_and_small_else_their_proportions(si
 @pytest.mark.parametrize("n", [1, 2, 15, 100, 165, 1000, 5000, 20_000, 200_000])
 def test_numbers_are_possible_and_grow_with_the_images(n):
     few, many = (ImageFacts([(32, 32)], count, {}) for count in (n, 2 * n))
-    for choose in (rules.choose_first_parameters, rules.choose_prior_parameters):
-        first, second = choose(few), choose(many)
+    for choose, *features in (
+        (rules.choose_first_parameters,),
+        (rules.choose_prior_parameters, "none"),
+    ):
+        first, second = choose(few, *features), choose(many, *features)
         assert first.keys() == second.keys()
         assert all(0 < first[name] <= second[name] for name in first)
     batch = rules.choose_first_parameters(few)["batch"]
@@ -52,8 +55,12 @@ def test_a_condition_has_classes_with_images_and_label_comes_first():
     }
     for n_train, column in ((100, "label"), (59, "maker"), (39, None)):
         assert rules.choose_condition(ImageFacts([], n_train, names)) == column
-    assert rules.choose_prior_parameters(ImageFacts([], 100, names))["cond"] == "label"
-    assert "cond" not in rules.choose_prior_parameters(ImageFacts([], 39, names))
+    chosen = rules.choose_prior_parameters(ImageFacts([], 100, names), "none")
+    assert chosen["cond"] == "label"
+    assert "guidance" not in chosen
+    assert rules.choose_prior_parameters(ImageFacts([], 100, names), "x")["guidance"] == 2.5
+    few = rules.choose_prior_parameters(ImageFacts([], 39, names), "x")
+    assert not {"cond", "guidance"} & few.keys()
 
 
 def test_photographs_are_mirrored_and_digits_are_not():

@@ -179,7 +179,8 @@ class Fit:
 
     def _plan_prior(self) -> Stage:
         """Plan the prior; it has an epoch even if there is no time left, for samples to show."""
-        chosen = rules.choose_prior_parameters(self.request.facts)
+        request = self.request
+        chosen = rules.choose_prior_parameters(request.facts, request.parameters["features"])
         chosen["autoencoder"] = str(self.path)
         seconds = self.count_seconds_left() - rules.END_SHARE * self.content["stages"][0]["end"]
         stage = self._plan(rules.PRIOR_RECIPE, self.prior_path, chosen, max(0.0, seconds), 1)
