@@ -52,11 +52,11 @@ MAX_PRIOR_SHARE, MAX_PRIOR_EPOCHS, PRIOR_SPEED, LAST_SECONDS = 0.35, 150, 6000, 
 # before the first step. Without the second, photographs on a slow processor left the prior 1 epoch.
 END_SHARE, BEGIN_SHARE = 1.5, 1.5
 
-# Guidance of the prior by classes of photographs. The networks are short of training, and from 1.5,
-# the recipe's default, to 2.5 a classifier of the labels finds the class asked for in 76 % in place
-# of 58 % of the samples (CIFAR-10), and 84 in place of 67 % (clothing); their kernel distances fall
-# from 292 to 188, and from 28,700 to 18,200, and recall stays. Their pixels then vary 1.04 and 1.16
-# times as much as real ones, more at 3.
+# Guidance of the prior by classes of photographs, after ten minutes of fit. From 1.5, the recipe's
+# default, to 2.5 a classifier of the labels finds the class asked for in 76 % in place of 58 % of
+# the samples (CIFAR-10; clothing 82 and 67 %), their kernel distance is 0.83 and 0.72 times as
+# large, and recall stays. Their pixels vary 1.04 and 1.15 times as much as real ones, more at 3
+# (benchmarks/guidance.py).
 PHOTO_GUIDANCE = 2.5
 
 MIRROR_IMAGES = 2000  # images, at most, that decide whether training also shows mirror images
