@@ -13,7 +13,6 @@ from latentia.data.foreign_formats import advise_on_files, find_advice
 from latentia.data.image_files import ImageFiles
 from latentia.data.label_columns import encode_table
 from latentia.data.listing import FileEntry, looks_like_image
-from latentia.data.pages import HEIC_SUFFIXES
 from latentia.data.read_files import read_headers
 from latentia.data.reader import LoadOptions, SourceInfo
 from latentia.data.reading import DEFAULT_READING, Reading
@@ -33,15 +32,14 @@ class FolderReader:
 
     def find_own_splits(self, images: list[FileEntry]) -> layout.SplitFolders | None:
         """Return the folders that are splits, unless these are to be drawn by seed."""
-        uses_folders = self.reading.splits == "own" and self.reading.rules > 0
         keys = [file.key for file in images]
-        return layout.find_split_folders(keys, self.reading.rules) if uses_folders else None
+        return layout.find_split_folders(keys) if self.reading.splits == "own" else None
 
     def fingerprint(self) -> str:
         lines = [f"{file.key}\0{file.size}\0{file.mtime_ns}" for file in self.entries]
         if self.find_own_splits([file for file in self.entries if looks_like_image(file)]):
             lines.append("own splits")
-        if self.reading.rules and any(map(is_label_file, self.entries)):
+        if any(map(is_label_file, self.entries)):
             lines.append("label files")
         return "\n".join(lines)
 
@@ -49,8 +47,7 @@ class FolderReader:
         images, others = [], []
         for file in self.entries:
             (images if self.is_image(file) else others).append(file)
-        is_label = is_label_file if self.reading.rules else lambda file: False
-        label_files = [file for file in others if is_label(file) and not file.problem]
+        label_files = [file for file in others if is_label_file(file) and not file.problem]
         others = [file for file in others if file not in label_files]
         other_keys = [f"{f.key} ({f.problem})" if f.problem else f.key for f in others]
         if not images:
@@ -74,7 +71,7 @@ class FolderReader:
             notes.append(f"not images, not used: {listing}.")
         keys = self.image_files.list_keys()
         columns, label_notes = read_label_files(label_files, keys)
-        labels, level_note = layout.find_folder_labels(keys, splits, self.reading.rules)
+        labels, level_note = layout.find_folder_labels(keys, splits)
         if labels and not columns.columns:
             columns = encode_table({"label": labels})._replace(free_text=())
         is_explicit = self.reading.label_folder or self.reading.label_regex
@@ -94,10 +91,9 @@ class FolderReader:
         return self.image_files.make_info(columns, notes, counts)
 
     def is_image(self, file: FileEntry) -> bool:
-        is_new = self.reading.rules > 1
         if looks_like_image(file):
-            return is_new or file.path.suffix.lower() not in HEIC_SUFFIXES
-        return not (is_new and find_advice(file.key)) and is_decodable(file, self.reading)
+            return True
+        return not find_advice(file.key) and is_decodable(file, self.reading)
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         self.image_files.decode_into(out, preprocessing)

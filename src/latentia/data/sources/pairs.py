@@ -167,7 +167,7 @@ def open_pairs(text: str, reading: Reading) -> PairReader:
             f"{text} names no two folders; give pairs:INPUT:TARGET, such as pairs:noisy:clean, two"
             " folders whose images have the same names."
         )
-    listings = [(f"{each}/", *drop_litter(list_files(each), reading.rules)) for each in pair]
+    listings = [(f"{each}/", *drop_litter(list_files(each))) for each in pair]
     source, target = (FolderReader(name, files, reading, notes) for name, files, notes in listings)
     folders = str(pair[1]), str(pair[0])
     return PairReader(text, target, source, "input", "target", folders, is_limited=True)
