@@ -17,7 +17,7 @@ from latentia.data.preprocess import read_batch, read_first_page, read_whole
 from latentia.data.reading import Reading
 from latentia.data.splits import SPLIT_NAMES
 from latentia.data.tiles import format_tile_key, parse_tile_key
-from latentia.explorer.uploads import decode_upload
+from latentia.explorer.images import decode_upload
 from training.test_resume import RUNS, content
 
 RNG = np.random.default_rng(0)
