@@ -220,8 +220,7 @@ def test_what_is_no_file_is_not_cut(tmp_path):
             open_images(source).split("all")
 
 
-def test_default_keeps_cache_keys_and_metadata():
-    assert "tiles" not in [name for name, _ in Reading().list_pixel_options()]
+def test_the_default_is_left_out_of_the_metadata():
     assert ("tiles", "8:4") in Reading(tiles="8:4").list_pixel_options()
     assert "tiles" not in str(Reading().to_metadata((8, 8), 1))
     assert Reading(tiles=8).to_metadata((8, 8), 1)["reading"]["tiles"] == 8

@@ -154,10 +154,7 @@ class Reading(PageOptions):
     def list_pixel_options(self) -> list[Any]:
         """List what pixels, columns and notes depend on, as they are read; for the cache."""
         later = (*SPLIT_FIELDS, "group", "group_regex", "exclude", "stream", "label_kind")
-        values = [(f.name, getattr(self, f.name)) for f in fields(self) if f.name not in later]
-        # caches of earlier versions have none of these
-        defaults = ("aspect", DEFAULT_READING.aspect), ("missing", None), ("tiles", None)
-        return [pair for pair in values if pair not in defaults]
+        return [(f.name, getattr(self, f.name)) for f in fields(self) if f.name not in later]
 
     def to_metadata(self, size: tuple[int, int], channels: int) -> dict[str, dict[str, Any]]:
         """Return the entries that `from_metadata` reads; those that are unset are left out."""
