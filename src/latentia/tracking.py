@@ -156,19 +156,17 @@ class RunTracker:
 
     def log_event(self, event: events.Event) -> None:
         with catch_write_errors(self.run.path / TRACKER_FOLDER):
-            self._log_event(event)
-
-    def _log_event(self, event: events.Event) -> None:
-        if isinstance(event, events.StepLogged | events.ValidationFinished):
-            self.tracker.log_scalars(collect_scalars(event), event.step)
-        elif isinstance(event, events.ImagesRendered):
-            for kind, images in select_strips(event).items():
-                self.tracker.log_image(kind, np.asarray(make_grid(images, len(images), "")), event)
-        elif isinstance(event, events.Finding):
-            if event.kind == events.NON_FINITE:  # the loop went back and cut the log
-                self.tracker.finish()
-                self.tracker = self.start()
-            self.tracker.log_finding(event)
+            if isinstance(event, events.StepLogged | events.ValidationFinished):
+                self.tracker.log_scalars(collect_scalars(event), event.step)
+            elif isinstance(event, events.ImagesRendered):
+                for kind, images in select_strips(event).items():
+                    pixels = np.asarray(make_grid(images, len(images), ""))
+                    self.tracker.log_image(kind, pixels, event)
+            elif isinstance(event, events.Finding):
+                if event.kind == events.NON_FINITE:  # the loop went back and cut the log
+                    self.tracker.finish()
+                    self.tracker = self.start()
+                self.tracker.log_finding(event)
 
 
 def remember_id(run: RunFolder, run_id: str | None) -> str | None:

@@ -279,7 +279,7 @@ def test_spoilt_weights_are_named(run, capsys):
         return error(capsys, "sample", run)
 
     text = spoilt(good[:4096])
-    assert f"weights.safetensors ends at byte 4,096 of {len(good):,}. Train again" in text
+    assert "file not fully covered). Train again" in text
     assert "is not a whole safetensors file" in spoilt(b"")
     assert "is not a whole safetensors file" in spoilt(b"not tensors at all")
     (run / "weights.safetensors").unlink()

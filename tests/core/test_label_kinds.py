@@ -157,17 +157,9 @@ def test_an_unknown_column_is_refused_with_those_that_there_are(tmp_path):
         images.to_metadata()
 
 
-def test_runs_of_older_rules_keep_their_columns(tmp_path):
-    np.savez(tmp_path / "a.npz", x=IMAGES, y=DOSES, dose=DOSES)
-    images = open_images(Source(str(tmp_path / "a.npz"), Reading(rules=1)))
-    assert images.to_metadata()["labels"] == {"label": None}
-    split = images.split("all")
-    assert split.columns["label"].tolist() == DOSES.tolist()
-    assert get_label_kind("label", split.columns["label"].numpy(), split.classes) == "class"
-    np.savez(tmp_path / "b.npz", x=IMAGES, y=DOSES.astype(np.float32))
-    for rules, names in ((2, None), (3, ["2", "4", "10", "30"])):
-        images = open_images(Source(str(tmp_path / "b.npz"), Reading(rules=rules)))
-        assert images.classes == {"label": names}
+def test_whole_floats_of_few_values_are_classes(tmp_path):
+    np.savez(tmp_path / "a.npz", x=IMAGES, y=DOSES.astype(np.float32))
+    assert open_images(str(tmp_path / "a.npz")).classes == {"label": ["2", "4", "10", "30"]}
 
 
 def test_a_number_of_a_small_subset_stays_a_number():

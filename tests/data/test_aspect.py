@@ -172,9 +172,8 @@ def test_the_note_names_the_option_and_crop_needs_none(tmp_path):
     assert open_images(Source(data, Reading(aspect="crop")), 8).notes == []
 
 
-def test_default_keeps_cache_keys_and_metadata():
+def test_the_default_is_left_out_of_the_metadata():
     default, crop = Reading(), Reading(aspect="crop")
-    assert "aspect" not in [name for name, _ in default.list_pixel_options()]
     assert ("aspect", "crop") in crop.list_pixel_options()
     assert "aspect" not in str(default.to_metadata((8, 8), 1))
     assert default.to_metadata((8, 8), 1)["preprocessing"]["filter"] == "bicubic, stretched"

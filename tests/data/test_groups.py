@@ -98,13 +98,11 @@ def test_pages_of_a_file_stay_in_one_split(pages, tmp_path):
     assert f"of {len(pages)} (test: {len(images.split('test')) / sum(pages):.1%}" in note
 
 
-def test_earlier_runs_and_single_pages_keep_their_splits(tmp_path):
-    stacks = write_stacks(tmp_path / "stacks", [5] * 40)
-    old, plain = read(stacks, rules=1), assign_rows({"train": 200}, 0, 1 / 12)
-    single = open_images(write_stacks(tmp_path / "single", [1] * 200))
-    for images in (old, single):
-        assert all(torch.equal(images.split(name).rows, plain[name]) for name in SPLIT_NAMES)
-        assert not any("split" in note for note in images.notes)
+def test_single_pages_are_drawn_as_single_images(tmp_path):
+    images = open_images(write_stacks(tmp_path, [1] * 200))
+    plain = assign_rows({"train": 200}, 0, 1 / 12)
+    assert all(torch.equal(images.split(name).rows, plain[name]) for name in SPLIT_NAMES)
+    assert not any("split" in note for note in images.notes)
 
 
 @pytest.mark.parametrize("pages", [[60], [30, 30]])

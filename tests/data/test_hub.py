@@ -106,9 +106,6 @@ def test_columns_of_numbers_and_of_few_words(tmp_path):
     assert split.classes["year"] == [str(1990 + row) for row in range(6)]
     holes = [[0, -1, 1, 2, 3, 4][row] for row in rows]  # a missing value costs its column only
     assert (split.columns["holes"].tolist(), split.classes["holes"]) == (holes, [*"13456"])
-    old = Source(str(tmp_path / "a.parquet"), Reading(validation=0, rules=1))
-    assert open_images(old).classes.keys() == split.classes.keys() - {"holes"}
-    assert open_images(old).classes["year"] is None
     assert split.columns["make"].tolist() == [[1, 0, 1, 0, 0, 1][row] for row in rows]
     assert images.notes == [
         "Not used as labels, since nearly every value is different: text;"

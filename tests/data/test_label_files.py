@@ -38,8 +38,6 @@ def test_stylegans_labels_are_classes_and_its_folders_are_none(tmp_path):
     assert open_images(str(tmp_path)).notes == [
         f"{tmp_path}/: the labels label are those of dataset.json."
     ]
-    old = open_images(Source(str(tmp_path), Reading(rules=0)))  # a run of an earlier version
-    assert old.classes == {"label": ["00000", "00001", "00002"]}
 
 
 def test_metadata_tables_name_the_images_of_their_own_folder(tmp_path):

@@ -65,14 +65,11 @@ def test_names_of_splits_are_those_of_the_hub_in_any_case(folders, validation, t
     }
 
 
-def test_runs_of_earlier_rules_keep_their_splits_and_labels(tmp_path):
-    folder = write_images(tmp_path, number("train/a", "dev/b"))
-    assert read(folder, rules=1).classes == {"label": ["dev", "train"]}
-    assert read(folder).classes == {"label": ["a", "b"]}
-    folder = write_images(tmp_path / "one", number("all/a", "all/b"))
-    assert read(folder, rules=1).classes == {"label": ["all"]}
-    again = Images.from_metadata(read(folder, rules=1).to_metadata())
-    assert again.source.reading.rules == 1
+def test_a_run_of_other_rules_is_refused(tmp_path):
+    metadata = read(write_images(tmp_path, number("train/a", "dev/b"))).to_metadata()
+    metadata["reading"]["rules"] += 1
+    with pytest.raises(Error, match="--rules"):
+        Images.from_metadata(metadata)
 
 
 @pytest.mark.parametrize(
@@ -139,10 +136,6 @@ def test_splits_may_lie_within_other_folders(folders, level, labels, tmp_path):
         parts = [*range(level), *range(level + 1, keys[0].count("/"))]
         for key, label in find_labels(images).items():
             assert label in {key.split("/")[k] for k in parts if k < key.count("/")} | {None}
-    old = read(tmp_path, rules=2)
-    assert "val" not in {k.split("/")[level] for k in old.split("validation").keys} or any(
-        len(names) > 1 for names in find_splits(old, level).values()
-    )
     assert "are the splits; --splits seeded reads" in images.notes[0]
 
 
@@ -180,7 +173,7 @@ def test_a_column_of_splits_with_gaps_or_that_is_asked_for_is_a_label(tmp_path):
     keys = [f"{k:02}.png" for k in range(36)]
     folder, table = write_images(tmp_path / "set", keys), tmp_path / "labels.csv"
     table.write_text("file,split\n" + "".join(f"{k},{COLUMN[int(k[:2]) % 6]}\n" for k in keys))
-    for reading in (Reading(splits="seeded"), Reading(label_kind="split=class"), Reading(rules=2)):
+    for reading in (Reading(splits="seeded"), Reading(label_kind="split=class")):
         images = open_images(Source(folder, reading, labels=str(table)))
         assert images.classes == {"split": ["test", "train", "val"]}
         assert len(find_splits(images)["test"]) == 4

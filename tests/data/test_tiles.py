@@ -17,7 +17,7 @@ from latentia.data.preprocess import read_batch, read_first_page, read_whole
 from latentia.data.reading import Reading
 from latentia.data.splits import SPLIT_NAMES
 from latentia.data.tiles import format_tile_key, parse_tile_key
-from latentia.explorer.uploads import decode_upload
+from latentia.explorer.images import decode_upload
 from training.test_resume import RUNS, content
 
 RNG = np.random.default_rng(0)
@@ -220,8 +220,7 @@ def test_what_is_no_file_is_not_cut(tmp_path):
             open_images(source).split("all")
 
 
-def test_default_keeps_cache_keys_and_metadata():
-    assert "tiles" not in [name for name, _ in Reading().list_pixel_options()]
+def test_the_default_is_left_out_of_the_metadata():
     assert ("tiles", "8:4") in Reading(tiles="8:4").list_pixel_options()
     assert "tiles" not in str(Reading().to_metadata((8, 8), 1))
     assert Reading(tiles=8).to_metadata((8, 8), 1)["reading"]["tiles"] == 8

@@ -168,9 +168,6 @@ def test_litter_of_systems_is_ignored_and_counted(tmp_path):
         " __MACOSX, desktop.ini."
     )
     assert images.notes == [expected]
-    old = open_images(Source(str(tmp_path), Reading(rules=1)))  # a run of an earlier version
-    assert len(old.split("all")) == 6
-    assert "not images, not used: Thumbs.db, a/desktop.ini" in old.notes[0]
 
 
 def test_litter_beside_pairs_and_tables_is_ignored(tmp_path):

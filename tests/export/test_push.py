@@ -229,6 +229,12 @@ def test_what_is_no_run_is_refused_and_not_fetched(made, hub, tmp_path, capsys):
     assert kept(tmp_path) == []
 
 
+def test_runs_of_a_closed_form_and_extended_and_initialised_runs_are_shared(made, hub):
+    assert main(["push", str(made / "vae"), NAME]) == 0
+    about(hub, closed_form={"feature_weight": 1.0}, extended=[], init={})
+    assert latentia.load(f"hub:{NAME}").sample(1).shape == (1, 1, 8, 8)
+
+
 def test_nothing_else_is_replaced(made, hub, capsys):
     hub.repos[NAME] = {"README.md": b"mine", "model.safetensors": b"mine"}
     assert error(capsys, "push", made / "vae", NAME) == (

@@ -10,18 +10,16 @@ from latentia.core.errors import Error
 from latentia.latents.clusters import add_clusters
 from latentia.latents.encoding import encode_split
 from latentia.latents.principal_axes import PrincipalAxes
-from latentia.latents.table import collect_table, encode_batches, write_batches, write_table
+from latentia.latents.table import collect_table, write_table
 
 
 def test_an_h5ad_file_holds_the_table_by_key(model, part, tmp_path):
     anndata = pytest.importorskip("anndata")
     part = part.with_columns({"kind": torch.arange(40) % 2})
     part.classes["kind"] = ["odd", "even"]
-    batches = encode_batches(model, part, ["new"] * 40)
-    path = write_batches(
+    path = write_table(
         tmp_path / "z.h5ad",
-        batches,
-        model.latent_shape,
+        model,
         part,
         add_columns=lambda table: add_clusters(table, model.latent_shape, 3)[0],
     )

@@ -23,8 +23,9 @@ def read_rows(path):
     return [line.split("\t") for line in path.read_text().splitlines()]
 
 
-def test_rows_agree_in_number_and_order(model, labelled, tmp_path):
-    path = write_table(tmp_path / "out" / "v.tsv", model, labelled, batch_size=7)
+def test_rows_agree_in_number_and_order(model, labelled, tmp_path, monkeypatch):
+    monkeypatch.setattr("latentia.latents.table.MAX_BATCH_SIZE", 7)
+    path = write_table(tmp_path / "out" / "v.tsv", model, labelled)
     vectors = np.array(read_rows(path), np.float32)
     expected = model.encode(labelled[:]).mean
     np.testing.assert_allclose(vectors, expected, rtol=1e-5, atol=1e-6)

@@ -71,9 +71,10 @@ def test_one_table_whatever_order_the_file_system_gives(model, folder, tmp_path)
 
 
 @pytest.mark.parametrize("size", [1, 7, 40])
-def test_values_do_not_depend_on_the_batch(model, part, tmp_path, size):
+def test_values_do_not_depend_on_the_batch(model, part, tmp_path, size, monkeypatch):
     whole = read(write_table(tmp_path / "a.npz", model, part))
-    parts = read(write_table(tmp_path / "b.npz", model, part, batch_size=size))
+    monkeypatch.setattr("latentia.latents.table.MAX_BATCH_SIZE", size)
+    parts = read(write_table(tmp_path / "b.npz", model, part))
     for name in set(whole) - {"key", "split", "encoder"}:
         np.testing.assert_allclose(parts[name], whole[name], rtol=1e-5, atol=1e-5, err_msg=name)
 
@@ -99,10 +100,9 @@ def test_three_kinds_of_file_hold_the_same_numbers(model, part, tmp_path, monkey
     numbers = dict.fromkeys(("rate", "size", "token_n", "sd_of_size"))
     classes = {**part.classes, **numbers, "kind": ["old", "ne,w"]}
     part = type(part)(**{**vars(part), "columns": columns, "classes": classes})
-    found = [
-        read(write_table(tmp_path / f"t.{kind}", model, part, batch_size=5))
-        for kind in ("parquet", "csv", "npz")
-    ]
+    monkeypatch.setattr("latentia.latents.table.MAX_BATCH_SIZE", 5)
+    paths = [tmp_path / f"t.{kind}" for kind in ("parquet", "csv", "npz")]
+    found = [read(write_table(path, model, part)) for path in paths]
     for other in found[1:]:
         assert set(other) == set(found[0])
         for name, values in found[0].items():
@@ -143,8 +143,9 @@ def test_maps_of_latents_are_named_by_channel_row_and_column(part, tmp_path):
     assert np.load(tmp_path / "t.npz")["mu"].shape == (40, 2, 1, 3)
 
 
-def test_thumbnails_show_each_image_and_its_place_on_the_map(model, part, tmp_path):
-    path = write_table(tmp_path / "t.parquet", model, part, thumbnails=True, batch_size=9)
+def test_thumbnails_show_each_image_and_its_place_on_the_map(model, part, tmp_path, monkeypatch):
+    monkeypatch.setattr("latentia.latents.table.MAX_BATCH_SIZE", 9)
+    path = write_table(tmp_path / "t.parquet", model, part, thumbnails=True)
     rows = read(path)
     mu = np.stack([rows[f"mu_{k}"] for k in range(4)], 1)
     np.testing.assert_array_equal(np.asarray(rows["mu"]), mu)
@@ -156,9 +157,8 @@ def test_thumbnails_show_each_image_and_its_place_on_the_map(model, part, tmp_pa
     largest = np.linalg.svd(centred, compute_uv=False)[:2]
     at = np.stack([rows["x"], rows["y"]], 1)
     np.testing.assert_allclose(np.linalg.norm(at, axis=0), largest, rtol=1e-4)
-    assert write_table(
-        tmp_path / "u.parquet", model, part, thumbnails=True, batch_size=9
-    ).read_bytes() == (path.read_bytes())
+    again = write_table(tmp_path / "u.parquet", model, part, thumbnails=True)
+    assert again.read_bytes() == path.read_bytes()
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv", "npz", "tsv"])
@@ -176,8 +176,9 @@ def test_an_interrupted_table_leaves_nothing(model, part, tmp_path, kind, proble
     monkeypatch.setattr("latentia.latents.writers.ROW_GROUP_SIZE", 4)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / f"t.{kind}").write_text("the table of last week")
+    monkeypatch.setattr("latentia.latents.table.MAX_BATCH_SIZE", 5)
     with pytest.raises(problem):
-        write_table(tmp_path / "out" / f"t.{kind}", model, part, batch_size=5)
+        write_table(tmp_path / "out" / f"t.{kind}", model, part)
     assert [p.name for p in (tmp_path / "out").iterdir()] == [f"t.{kind}"]
     assert (tmp_path / "out" / f"t.{kind}").read_text() == "the table of last week"
 

@@ -1,6 +1,5 @@
 """The discretised logistic: a distribution over grey levels; and what is above a perfect image."""
 
-import json
 import math
 from typing import Any
 
@@ -168,17 +167,6 @@ def test_files_of_16_bits_have_their_levels_also_from_the_cache_and_resized(tmp_
     np.save(tmp_path / "deep.npy", np.stack(mixed[1:]))
     assert open_images(tmp_path / "deep.npy").levels.count == 65536
     assert open_images([np.stack([page]) for page in mixed[1:]]).levels.count == 65536
-
-
-def test_a_cache_of_an_earlier_version_does_not_lose_the_levels(tmp_path, monkeypatch):
-    monkeypatch.setenv("LATENTIA_CACHE", str(tmp_path / "cache"))
-    deep = save_files(tmp_path / "deep", DRAW.integers(0, 65536, (30, 8, 8)).astype(np.uint16))
-    assert open_images(deep).levels.count == 65536
-    (about,) = (tmp_path / "cache" / "images").glob("*/about.json")
-    metadata = json.loads(about.read_text())
-    assert metadata.pop("depth") == 1
-    about.write_text(json.dumps(metadata))
-    assert open_images(deep).levels.count == 65536
 
 
 @pytest.mark.parametrize("kind", ["array", "tif", "mixed"])

@@ -3,7 +3,7 @@
 import torch
 from torch.distributions import Normal
 
-from latentia.losses.perceptual import feature_matching_loss
+from latentia.losses.adversarial import feature_matching_loss
 
 
 def test_a_layer_is_a_unit_gaussians_negative_log_likelihood_beyond_its_least_by_feature():

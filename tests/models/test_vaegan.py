@@ -8,8 +8,7 @@ from duels import batch, engine_step, isolated_update, moment, paired, patches, 
 from torch import nn
 
 from latentia.core.schedules import delayed, linear
-from latentia.losses.adversarial import Relativistic, fake_bce, real_bce
-from latentia.losses.perceptual import feature_matching_loss
+from latentia.losses.adversarial import Relativistic, fake_bce, feature_matching_loss, real_bce
 from latentia.models.vae import VAE
 from latentia.models.vaegan import LAZY_INTERVAL, NAMES, RelativisticObjective
 from latentia.nets.critic import Critic

@@ -6,10 +6,9 @@ from torch import nn
 
 from latentia.core.errors import Error
 from latentia.nets.conditioning import ImageCondition, LabelCondition
-from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser
+from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser, TimeEmbedding, sinusoidal_embedding
 from latentia.nets.film import FiLM
 from latentia.nets.image_unet import ImageUNet
-from latentia.nets.time_embedding import TimeEmbedding, sinusoidal_embedding
 from latentia.nets.unet import VectorUNet
 
 B = 5

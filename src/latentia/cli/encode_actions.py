@@ -15,12 +15,7 @@ from latentia.data.listing import list_files
 from latentia.data.name_matching import strip_pages
 from latentia.latents.clusters import Clusters, add_clusters, check_number
 from latentia.latents.principal_axes import find_principal_axes
-from latentia.latents.table import (
-    encode_batches,
-    encode_training_images,
-    open_labelled_split,
-    write_batches,
-)
+from latentia.latents.table import encode_training_images, open_labelled_split, write_table
 from latentia.metrics.cluster_agreement import add_agreement
 from latentia.report.grids import check_output
 from latentia.runs.open import open_run
@@ -58,10 +53,9 @@ def encode(args: SimpleNamespace) -> None:
 
         if args.axes == "principal":
             axes = find_principal_axes(model, encode_training_images(run, model, images))
-        batches = encode_batches(model, split, names, axes=axes)
         add_columns = None if args.clusters is None else group_images
-        options = {"thumbnails": args.thumbnails, "add_columns": add_columns}
-        path = write_batches(args.out, batches, model.latent_shape, split, **options)
+        options = {"axes": axes, "thumbnails": args.thumbnails, "add_columns": add_columns}
+        path = write_table(args.out, model, split, names, **options)
         if not distributed.rank():
             print(path if args.clusters is None else f"{path}: table, with the group of each image")
 

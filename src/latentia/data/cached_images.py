@@ -13,7 +13,7 @@ from latentia.data.groups import assign_groups, number_groups
 from latentia.data.labels import Labels
 from latentia.data.layout import SPLIT_FOLDERS
 from latentia.data.reader import Columns
-from latentia.data.reading import RULES, Reading
+from latentia.data.reading import Reading
 from latentia.data.splits import (
     SPLIT_NAMES,
     Pixels,
@@ -57,12 +57,9 @@ class CachedImages(NamedTuple):
         return {**rows, "all": torch.arange(len(keys))}, notes
 
     def make_splits(
-        self, split_rows: SplitRows, excluded: np.ndarray | None = None, rules: int = RULES
+        self, split_rows: SplitRows, excluded: np.ndarray | None = None
     ) -> dict[str, Split]:
         """Return each split. Excluded rows are left out, and all others stay in their splits."""
-        classes = self.metadata["classes"]
-        if rules < 2:  # what is a class was decided by each command
-            classes = {name: names for name, names in classes.items() if names}
         if excluded is not None and len(excluded):
             unwanted = torch.from_numpy(excluded)
             split_rows = {k: rows[~torch.isin(rows, unwanted)] for k, rows in split_rows.items()}
@@ -71,7 +68,7 @@ class CachedImages(NamedTuple):
                 name,
                 [self.metadata["keys"][row] for row in rows.tolist()],
                 {column: values[rows] for column, values in self.columns.items()},
-                classes,
+                self.metadata["classes"],
                 self.pixels,
                 rows,
             )
@@ -123,7 +120,7 @@ def join_labels(contents: CachedImages, labels: Any, reading: Reading) -> Cached
         return take_splits(contents, reading)
     pixels, columns, metadata = contents
     rows = {"all": torch.arange(len(metadata["keys"]))}
-    everything = contents.make_splits(rows, rules=reading.rules)["all"]
+    everything = contents.make_splits(rows)["all"]
     split = Labels(labels, missing="nan").join_to(everything, everything.keys, reading)
     values = {name: column.numpy() for name, column in split.columns.items()}
     classes = {**metadata["classes"], **{name: split.classes.get(name) for name in values}}
@@ -136,7 +133,7 @@ def join_labels(contents: CachedImages, labels: Any, reading: Reading) -> Cached
 def take_splits(contents: CachedImages, reading: Reading) -> CachedImages:
     """Take the splits from a column of their names, which then is no label."""
     pixels, columns, metadata = contents
-    if reading.rules < 3 or reading.splits == "seeded" or len(metadata["parts"]) > 1:
+    if reading.splits == "seeded" or len(metadata["parts"]) > 1:
         return contents
     for name, classes in metadata["classes"].items():
         splits = [SPLIT_FOLDERS.get(each.lower(), "") for each in classes or ()]

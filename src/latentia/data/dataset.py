@@ -125,8 +125,7 @@ class Images:
         """What the grey levels of the training images are. Reads the images."""
         if self._metadata:
             return GreyLevels(*self._metadata["levels"])
-        depth = self._contents.metadata.get("depth")  # caches of earlier versions lack it
-        depth = self._info.depth if depth is None else depth
+        depth = self._contents.metadata["depth"]
         rescales = depth or self.preprocessing.rescales_8_bits
         white = self.preprocessing.white if rescales else None
         count = count_levels(depth, white, self.preprocessing.black)
@@ -173,8 +172,7 @@ class Images:
         if name not in (*SPLIT_NAMES, "all"):
             raise Error(f"{name!r} is not a split; give one of {', '.join(SPLIT_NAMES)}, all.")
         if not self._splits:
-            rows, rules = self._assignment[0], self.source.reading.rules
-            self._splits = self._contents.make_splits(rows, self._excluded, rules)
+            self._splits = self._contents.make_splits(self._assignment[0], self._excluded)
         return self._splits[name]
 
     def find_split_names(self, split: Split) -> list[str]:

@@ -105,7 +105,7 @@ def decode_pixels(
     channels = preprocessing.channels
     if channels not in (1, 3):
         raise DecodeError(f"an image in grey or colour, but {channels} channels were requested")
-    if preprocessing.rules > 1 and (layout := find_16_bit_colour(page)):
+    if layout := find_16_bit_colour(page):
         opacity = {"RGBA": UNASSOCIATED, "RGBa": ASSOCIATED}.get(layout[1], 0)
         return convert_planes(read_16_bit_colour(page, header), preprocessing, opacity)
     if is_truncated_to_8_bits(page) and preprocessing.white is not None:

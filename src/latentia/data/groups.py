@@ -61,7 +61,7 @@ def number_groups(
 
     Raises: Error if there is no such column, or the expression finds nothing.
     """
-    files = strip_pages(keys) if reading.rules > 1 else keys
+    files = strip_pages(keys)
     values: Sequence[object] = [""] * len(keys)
     if reading.group_regex:
         option = f"--group-regex {reading.group_regex}"

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from latentia.data import pages
 from latentia.data.levels import Depth
 from latentia.data.pages import ORIENTATION_TAG, DecodeError, find_16_bit_colour
-from latentia.data.reading import RULES
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -40,7 +39,7 @@ def join_headers(headers: list[ImageHeader]) -> ImageHeader:
     return first._replace(channels=n, depth=depth, pages=len(headers))
 
 
-def read_header(page: "Page", rules: int = RULES) -> ImageHeader:
+def read_header(page: "Page") -> ImageHeader:
     width, height = pages.get_size(page)
     if not pages.is_pillow_image(page):
         if page.tags.valueof(ORIENTATION_TAG, 1) >= 5:
@@ -54,7 +53,7 @@ def read_header(page: "Page", rules: int = RULES) -> ImageHeader:
     if may_be_rotated and page.getexif().get(ORIENTATION_TAG, 1) >= 5:
         width, height = height, width
     note, depth = "", Depth.from_mode(page.mode)
-    if rules > 1 and find_16_bit_colour(page):
+    if find_16_bit_colour(page):
         depth = Depth.INTEGER
     elif is_truncated_to_8_bits(page):
         note = "is 16-bit colour, of which Pillow reads the upper 8 bits"

@@ -51,11 +51,8 @@ class Labels(NamedTuple):
             table, note = self.read_cells(all_keys)
             split = replace(split, note=note)
             for name, cells in table.items():
-                values, names = encode_label(name, cells)
-                values, names = reading.encode_column(name, values, names)
+                values, classes[name] = reading.encode_column(name, *encode_label(name, cells))
                 columns[name] = column_to_tensor(values)[rows]
-                if names or reading.rules >= 2:
-                    classes[name] = names
                 gaps[name] = torch.tensor(cells.isna().to_numpy())[rows]
         if self.columns is not None:
             names = select_columns(self.columns, list(columns), "The source")

@@ -9,8 +9,8 @@ from latentia.data.name_matching import strip_pages
 from latentia.data.reading import Reading
 from latentia.data.splits import SPLIT_ALIASES, SPLIT_NAMES
 
-OLD_SPLIT_FOLDERS = SPLIT_ALIASES | {"training": "train", "testing": "test"}  # of rules 1
-SPLIT_FOLDERS = OLD_SPLIT_FOLDERS | {"dev": "validation", "eval": "test", "evaluation": "test"}
+SPLIT_FOLDERS = SPLIT_ALIASES | {"training": "train", "dev": "validation"}
+SPLIT_FOLDERS |= dict.fromkeys(("testing", "eval", "evaluation"), "test")
 SPLIT_WORD = re.compile(rf"(^|[^a-z])({'|'.join(SPLIT_FOLDERS)})([^a-z]|$)", re.IGNORECASE)
 # the end of the name of a mask, or of a folder of masks: a_mask, masks, SegmentationClass, labelsTr
 MASK_WORD = re.compile(
@@ -30,22 +30,21 @@ class SplitFolders(NamedTuple):
         return self.names[key.split("/")[self.level]]
 
 
-def find_split_folders(keys: Sequence[str], rules: int) -> SplitFolders | None:
+def find_split_folders(keys: Sequence[str]) -> SplitFolders | None:
     """Find the first level of folders where all images lie in train and in validation or test.
 
     Any other folders may have these names for another reason, so that they are labels.
     """
-    aliases = SPLIT_FOLDERS if rules > 1 else OLD_SPLIT_FOLDERS
     levels = [*zip(*(key.split("/")[:-1] for key in keys), strict=False)]
-    for level, folders in enumerate(levels if rules > 2 else levels[:1]):
-        names = {folder: aliases.get(folder.lower(), "") for folder in folders}
+    for level, folders in enumerate(levels):
+        names = {folder: SPLIT_FOLDERS.get(folder.lower(), "") for folder in folders}
         if "" not in names.values() and {"train"} < {*names.values()}:
             return SplitFolders(level, names)
     return None
 
 
 def find_folder_labels(
-    keys: Sequence[str], splits: SplitFolders | None, rules: int
+    keys: Sequence[str], splits: SplitFolders | None
 ) -> tuple[Sequence[str | None] | None, str]:
     """Return the folder of each image at the first level, but that of splits, where they differ.
 
@@ -55,15 +54,15 @@ def find_folder_labels(
     """
     bare = splits.level + 1 if splits else 0  # folders around an image that no other is in
     flat = {splits.find_split(key) for key in keys if key.count("/") == bare} if splits else set()
-    if rules < 2 or "train" in flat:
+    if "train" in flat:
         flat = set()
     has_label = [not (splits and splits.find_split(key) in flat) for key in keys]
     deep = [key.split("/")[:-1] for key, is_deep in zip(keys, has_label, strict=True) if is_deep]
     levels = list(zip(*deep, strict=False))
     candidates = [k for k in range(len(levels)) if not splits or k != splits.level]
-    level = next((k for k in candidates if rules < 2 or len({*levels[k]}) > 1), None)
+    level = next((k for k in candidates if len({*levels[k]}) > 1), None)
     if level is None:
-        return None, describe_loose(keys) if rules > 1 else ""
+        return None, describe_loose(keys)
     labels, note = levels[level], ""
     count = len({*labels})
     deeper = [k for k in candidates if k > level]

@@ -15,7 +15,6 @@ LITTER = {
     *("@eaDir", "#recycle", "@Recycle", "@__thumb", ".@__thumb", "$RECYCLE.BIN"),
     *("__MACOSX", ".thumbnails", ".ipynb_checkpoints", "Thumbs.db", "desktop.ini"),
 }
-OLD_LITTER_RULES = 1  # the last rules by which only hidden files are left out
 
 
 class FileEntry(NamedTuple):
@@ -78,7 +77,7 @@ def name_litter(name: str) -> str:
     return "._*" if name.startswith("._") else name if name in LITTER else ""
 
 
-def drop_litter(entries: list[FileEntry], rules: int) -> tuple[list[FileEntry], list[str]]:
+def drop_litter(entries: list[FileEntry]) -> tuple[list[FileEntry], list[str]]:
     """Return the files without litter and runs of latentia, and a note that counts them."""
     litter: dict[str, str] = {}
     keys = {file.key for file in entries}
@@ -87,12 +86,12 @@ def drop_litter(entries: list[FileEntry], rules: int) -> tuple[list[FileEntry], 
     for file in entries:
         name = next(filter(None, map(name_litter, file.key.split("/"))), "")
         name = name or next((f"the run {run}" for run in runs if file.key.startswith(run)), "")
-        if name and (rules > OLD_LITTER_RULES or "/." in f"/{file.key}"):
+        if name:
             litter[file.key] = name
     files = [file for file in entries if file.key not in litter]
     names = abbreviate_list(sorted({*litter.values()}))
     count = pluralize(len(litter), "file")
-    return files, [f"ignored: {count} in {names}."] if litter and rules > OLD_LITTER_RULES else []
+    return files, [f"ignored: {count} in {names}."] if litter else []
 
 
 def looks_like_image(file: FileEntry) -> bool:

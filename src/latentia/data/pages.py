@@ -93,7 +93,7 @@ def iterate_pages(stream: Stream, suffix: str, options: PageOptions) -> "Iterato
     start = stream.read(16)
     if not start:
         raise DecodeError("0 bytes")
-    is_heic = start[4:8] == b"ftyp" and start[8:12] in HEIC_BRANDS and options.rules > 1
+    is_heic = start[4:8] == b"ftyp" and start[8:12] in HEIC_BRANDS
     image = open_with_heif(stream) if is_heic else open_with_pillow(stream, start, suffix)
     if image is None and not start.startswith(TIFF_SIGNATURES):
         raise DecodeError("not an image that Pillow knows")
@@ -134,18 +134,17 @@ def iterate_tiff(stream: Stream, image: "Image | None", options: PageOptions) ->
     """
     tiff = None if image and counts_pages(image) else open_with_tifffile(stream)
     count = len(tiff.pages) if tiff else getattr(image, "n_frames", 1)
-    is_old = options.rules < 2
     for number in range(1 if options.pages == "first" else count):
         page: Any = None
         if image:
             with suppress(SyntaxError):  # samples that Pillow does not know
                 image.seek(number)
-                page = image if is_old or reads_in_full(image) else None
+                page = image if reads_in_full(image) else None
         if page is None:
             tiff = tiff or open_with_tifffile(stream)
             page = tiff.pages[number]
         tags = getattr(page, "tag_v2", None) or {SUBFILE_TAG: page.subfiletype}
-        if is_old or number == 0 or not tags.get(SUBFILE_TAG, 0) & (REDUCED | MASK):
+        if number == 0 or not tags.get(SUBFILE_TAG, 0) & (REDUCED | MASK):
             yield page
 
 
@@ -187,8 +186,7 @@ def check_pixel_count(width: int, height: int, options: PageOptions) -> None:
     """Raises: DecodeError if an image is so large that it may be made to fill the memory."""
     from PIL import Image
 
-    pillow_limit = (Image.MAX_IMAGE_PIXELS or math.inf) * (1 if options.rules > 1 else 2)
-    limit = options.max_pixels or pillow_limit
+    limit = options.max_pixels or Image.MAX_IMAGE_PIXELS or math.inf
     if width * height > limit:
         raise DecodeError(
             f"{height}x{width} are {height * width:,} pixels, more than {limit:,}; if the file is"

@@ -50,7 +50,7 @@ def read_headers(
     headers, are_empty, tiling = [], [], options.tiling
     with catch_decode_errors(), open_pages(file, suffix, options) as pages:
         for number, page in enumerate(pages):
-            headers.append(read_header(page, options.rules)._replace(page=number))
+            headers.append(read_header(page)._replace(page=number))
             if check_pixels or tiling:
                 samples = read_allowed_samples(page, headers[-1], options)
                 are_empty.append(find_empty(samples, tiling) if tiling else [])
@@ -124,7 +124,7 @@ def decode_whole(
 ) -> np.ndarray:
     """Decode a page to (c, h, w): in its own size if tiles are to be cut from it."""
     if preprocessing.tiles:
-        header = read_header(page, preprocessing.rules)
+        header = read_header(page)
         own_size = {"height": header.height, "width": header.width}
         preprocessing = replace(preprocessing, **own_size, tiles=None)
     return decode_pixels(page, preprocessing, header)

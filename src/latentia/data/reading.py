@@ -22,10 +22,7 @@ FILTERS = {
     "crop": "bicubic, cropped",
     "pad": "bicubic, padded",
 }
-# Edition of the rules by which folders and labels are read. A run keeps that of its training:
-# 0: no split folders, no label files; 1: pages are not grouped, integers are never classes;
-# 2: splits are folders of the first level, or by seed, and whole floats are numbers.
-RULES = 3
+RULES = 3  # edition of the rules by which folders and labels are read; others are refused
 PIXEL_FIELDS = ("white", "background")
 MISSING_RULES = ("alpha", "nan")  # of --missing, which is a folder of masks otherwise
 SPLIT_FIELDS = ("seed", "validation", "splits")
@@ -45,7 +42,6 @@ class PageOptions:
     pages: Pages = "images"
     max_pixels: int | None = None
     tiles: int | str | None = None
-    rules: Annotated[int, Ge(0), Le(RULES)] = RULES  # not those of a later version
     aspect: Aspect = "stretch"
     missing: str | None = None
 
@@ -81,6 +77,7 @@ class Reading(PageOptions):
     exclude: a table of keys, or the keys; rules: see `RULES`.
     """
 
+    rules: Annotated[int, Ge(RULES), Le(RULES)] = RULES
     white: float | int | None = None
     black: float | int | None = None
     background: Annotated[float | int, Ge(0), Le(1)] = 1.0  # 0 is black, 1 is white
@@ -140,12 +137,7 @@ class Reading(PageOptions):
         """
         if name == MASK_COLUMN and values.ndim == 1:
             raise Error(f"The labels have a column {name}, the name of a mask; rename it.")
-        if self.rules < 2 and values.dtype != bool:  # each command decided what is a class
-            return values, list(names) if names else None
-        kind = self.label_kinds.get(name)
-        if self.rules < 3 and values.dtype.kind == "f" and not np.isnan(values).any():
-            kind = kind or "number"
-        return encode_column(name, values, names, kind)
+        return encode_column(name, values, names, self.label_kinds.get(name))
 
     @classmethod
     def from_options(cls, options: Any) -> "Reading":
@@ -154,19 +146,15 @@ class Reading(PageOptions):
 
     @classmethod
     def from_metadata(cls, images: dict[str, Any], *, stream: bool = False) -> "Reading":
-        """Read from the entry "images" of run.json, of this or an earlier version."""
+        """Read from the entry "images" of run.json."""
         values = {**images["preprocessing"], **images["split"], **images.get("reading", {})}
-        values.setdefault("rules", 1 if "splits" in values else 0)
         names = [field.name for field in fields(cls) if field.name in values]
         return cls(**{name: values[name] for name in names}, stream=stream)
 
     def list_pixel_options(self) -> list[Any]:
         """List what pixels, columns and notes depend on, as they are read; for the cache."""
         later = (*SPLIT_FIELDS, "group", "group_regex", "exclude", "stream", "label_kind")
-        values = [(f.name, getattr(self, f.name)) for f in fields(self) if f.name not in later]
-        # caches of earlier versions have none of these
-        defaults = ("aspect", DEFAULT_READING.aspect), ("missing", None), ("tiles", None)
-        return [pair for pair in values if pair not in defaults]
+        return [(f.name, getattr(self, f.name)) for f in fields(self) if f.name not in later]
 
     def to_metadata(self, size: tuple[int, int], channels: int) -> dict[str, dict[str, Any]]:
         """Return the entries that `from_metadata` reads; those that are unset are left out."""

@@ -12,11 +12,9 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from PIL import Image
 from torch import Tensor
 
 from latentia.core.errors import Error
-from latentia.core.tensors import to_bytes, to_display_channels
 from latentia.data.splits import evenly_spaced_rows
 from latentia.explorer import map_table
 from latentia.explorer import request_types as types
@@ -27,6 +25,7 @@ from latentia.explorer.session import RunSession
 from latentia.explorer.summary import describe_run
 from latentia.explorer.worker import Worker
 from latentia.latents.encoding import name_dims
+from latentia.latents.thumbnails import to_pillow
 
 PAGE_FOLDER = Path(__file__).parent
 PAGE_FILES = {"/": "explorer.html", "/explorer.css": "explorer.css", "/explorer.js": "explorer.js"}
@@ -81,7 +80,7 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
                 if request.file not in encoders:
                     raise Error(f"This picture has no {request.file}; ask for .png.")
                 return Response(encoders[request.file](), media_type=MEDIA_TYPES[request.file])
-            urls = [to_data_url(image) for image in to_display_channels(images)]
+            urls = [to_data_url(image) for image in images]
             suffixes = [suffix for suffix in encoders if suffix in MEDIA_TYPES]
             commands = {f"command{each}": rendering.format_command(each) for each in suffixes}
             return JSONResponse({"images": urls, **commands, **rendering.extra})
@@ -133,7 +132,7 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
         def make_response() -> JSONResponse:
             session.use_beta()
             source = load_image(session, request.image)
-            url = to_data_url(to_display_channels(source.image)[0])
+            url = to_data_url(source.image[0])
             with session.use_labels([source]):
                 return JSONResponse({**session.encode_image(source), "image": url})
 
@@ -236,9 +235,8 @@ def keep_newest(cache: dict, key: Any, value: Any, limit: int) -> Any:
 
 def to_data_url(image: Tensor) -> str:
     """Encode an image (c, h, w) at its own size as the source of an <img>."""
-    array = to_bytes(image).permute(1, 2, 0).numpy()
     file = io.BytesIO()
-    Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array).save(file, "png")
+    to_pillow(image[None])[0].save(file, "png")
     return make_data_url(file.getvalue())
 
 

@@ -15,10 +15,9 @@ from latentia.core.errors import Error
 from latentia.data import Images, Split
 from latentia.data.labels import Labels
 from latentia.data.splits import evenly_spaced_rows, load_image
-from latentia.explorer.images import InputImage, Rendering
+from latentia.explorer.images import InputImage, Rendering, decode_upload, sanitize_file_name
 from latentia.explorer.map_table import MapColumn, encode_map, list_map_columns
 from latentia.explorer.projection import UMAP_OPTIONS, Projection, read_coordinates
-from latentia.explorer.uploads import decode_upload, sanitize_file_name
 from latentia.explorer.worker import QueuedModel, Worker
 from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
 from latentia.latents.parsing import format_latents, rows_to_latents

@@ -72,7 +72,7 @@ def write_table(
     *,
     axes: PrincipalAxes | None = None,
     thumbnails: bool = False,
-    batch_size: int | None = None,
+    add_columns: Callable[[pa.Table], pa.Table] | None = None,
 ) -> Path:
     """Write the latent table of a split to a file, one row an image in its order.
 
@@ -89,30 +89,13 @@ def write_table(
     split_names: the split that each image belongs to (default: this one). axes: columns pc_* hold
     the posterior means along them too. thumbnails: a .parquet
     file also has image (PNG), mu (a vector), and x and y (the first two principal components of
-    mu). Memory holds a few thousand rows, or the whole table without pixels for .npz, .tsv and
-    thumbnails. Several processes share the batches and rank 0 writes.
+    mu). add_columns: what rank 0 adds to the whole table. Memory holds a few thousand rows, or the
+    whole table without pixels for .npz, .tsv, thumbnails and such columns. Several processes share
+    the batches and rank 0 writes.
 
     Raises: Error if the suffix is another or the path cannot be written.
     """
-    names = split_names or [split.name] * len(split)
-    batches = encode_batches(model, split, names, batch_size, axes)
-    return write_batches(path, batches, model.latent_shape, split, thumbnails=thumbnails)
-
-
-def write_batches(
-    path: Path | str,
-    batches: Iterator[pa.RecordBatch],
-    shape: tuple[int, ...],
-    split: Split,
-    *,
-    thumbnails: bool = False,
-    add_columns: Callable[[pa.Table], pa.Table] | None = None,
-) -> Path:
-    """Write the batches of a table as `write_table` does; shape: that of the latents.
-
-    add_columns: what rank 0 adds to the whole table, which memory then holds.
-    """
-    path = Path(path).expanduser()
+    path, shape = Path(path).expanduser(), model.latent_shape
     if path.suffix not in FILE_OPENERS:
         raise Error(
             f"--out {path} ends in {path.suffix or 'nothing'}; give .parquet, .csv or .npz, or .tsv"
@@ -134,6 +117,7 @@ def write_batches(
         write, encoded = run_on_rank0(open_file), []  # None on other ranks
         needs_all = thumbnails or is_projector or add_columns is not None
         keep = encoded.append if write and needs_all else write
+        batches = encode_batches(model, split, split_names or [split.name] * n, axes)
         _write_batches(batches, keep, n, "encoding")
         table = pa.Table.from_batches(encoded) if write and needs_all else None
         if table is not None and add_columns:
@@ -166,11 +150,10 @@ def encode_batches(
     model: HasLatents,
     split: Split,
     split_names: Sequence[str],
-    batch_size: int | None = None,
     axes: PrincipalAxes | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the table batch by batch: mu and sd are one column a dimension."""
-    size = batch_size or split.max_batch_size(MAX_BATCH_SIZE)
+    size = split.max_batch_size(MAX_BATCH_SIZE)
     dims, encoder = name_dims(model.latent_shape), identify_encoder(model)
 
     def encode_batch(number: int) -> pa.RecordBatch:
@@ -210,7 +193,7 @@ def collect_table(
 ) -> pa.Table:
     """Return the latent table of a split; columns as in the file that `write_table` writes."""
     encoded, n = [], len(split)
-    batches = encode_batches(model, split, split_names or [split.name] * n, axes=axes)
+    batches = encode_batches(model, split, split_names or [split.name] * n, axes)
     _write_batches(batches, encoded.append, n, "encoding")
     return pa.Table.from_batches(encoded)
 

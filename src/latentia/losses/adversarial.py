@@ -1,4 +1,4 @@
-"""Adversarial losses on raw logits, and penalties on the critic's gradient, in nats per image."""
+"""Losses of a critic's raw logits and features, and penalties on its gradient, nats per image."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -104,3 +104,18 @@ def with_known_gradient(value: Logits, outputs: Images, gradients: Images) -> Lo
     products = [(to_float32(x) * gradient).flatten(1).sum(1) for x, gradient in pairs]
     inner = torch.stack(products).sum(0)
     return value.detach() + (inner - inner.detach())
+
+
+Features = Sequence[Float[Tensor, "b ..."]]  # one tensor for each layer
+
+
+def feature_matching_loss(fake: Features, real: Features) -> Float[Tensor, " b"]:
+    """Feature matching: half the mean squared distance within a layer, summed over layers.
+
+    In nats per image, for each layer the negative log-likelihood of a Gaussian of unit variance
+    around the real image's features (Larsen et al. 2016, arXiv 1512.09300, equation 7), divided by
+    the number of features. Without the division the first layer, the largest, would dominate.
+    """
+    gaps = [to_float32(a - b.detach()) for a, b in zip(fake, real, strict=True)]
+    # no flattening: maps with channels last would be copied
+    return 0.5 * torch.stack([(x * x).mean(tuple(range(1, x.ndim))) for x in gaps]).sum(0)

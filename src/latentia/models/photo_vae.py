@@ -14,7 +14,7 @@ from latentia.core.missing import MASK_COLUMN, get_mask, keep_missing, use_mask
 from latentia.core.posterior import Posterior
 from latentia.core.progress import print_note
 from latentia.core.seeding import noise, uniform
-from latentia.core.tensors import ImageTensor, PerImage, check_tensor
+from latentia.core.tensors import ImageTensor, PerImage
 from latentia.losses.likelihoods import Likelihood
 from latentia.models.joint_pca import choose_weight, fit_feature_axes, fit_joint_pca
 from latentia.models.pretrained_features import extract_features, is_stored, load_network
@@ -225,16 +225,8 @@ class PhotoVAE(VAE):
             joint = joint + self.encoder.measure_features(posterior.mean, features)
         return {**scores, "joint": joint}
 
-    def encode(self, images: ImageTensor) -> Posterior:
-        """Encode images to posteriors q(z | image), as `VAE.encode`."""
-        if not self.training:
-            check_tensor(images, self.image_shape, "images")
-            images = images.to(next(self.parameters()))
-
-        def encode_batch(x: ImageTensor) -> Tensor:
-            return self.encoder(self.fill_missing(x), self.read_features(x))
-
-        return self.posterior(self._apply_in_batches(encode_batch, images))
+    def compute_heads(self, images: ImageTensor) -> Tensor:
+        return self.encoder(self.fill_missing(images), self.read_features(images))
 
     def fill_missing(self, images: ImageTensor) -> ImageTensor:
         """Replace missing pixels by the mean image, from which they then do not deviate."""

@@ -172,7 +172,11 @@ class VAE(ConditionalModel):
         if not self.training:
             check_tensor(images, self.image_shape, "images")
             images = images.to(next(self.parameters()))
-        return self.posterior(self._apply_in_batches(self.encoder, images))
+        return self.posterior(self._apply_in_batches(self.compute_heads, images))
+
+    def compute_heads(self, images: ImageTensor) -> Tensor:
+        """Return the parameters of the posteriors of a batch of images."""
+        return self.encoder(images)
 
     def _apply_in_batches(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """Apply a network in batches that fit into memory; not in training, or with row betas."""

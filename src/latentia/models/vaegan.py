@@ -18,11 +18,11 @@ from latentia.core.tensors import ImageTensor, Latents, PerImage, to_float64
 from latentia.losses.adversarial import (
     NonSaturating,
     Relativistic,
+    feature_matching_loss,
     gradient_penalty,
     with_known_gradient,
 )
 from latentia.losses.likelihoods import Likelihood
-from latentia.losses.perceptual import feature_matching_loss
 from latentia.models.augmentation import Augmentation
 from latentia.models.monitors import Monitors, fraction_true, rms_std
 from latentia.models.vae import BETA_ONE, VAE, PosteriorFactory

@@ -105,36 +105,32 @@ def get_condition(model: Any) -> ColumnCondition | None:
     return condition if isinstance(condition, ColumnCondition) else None
 
 
+@contextmanager
 def use_columns(
     model: Any, columns: Mapping[str, Tensor], target: Tensor | None = None
-) -> AbstractContextManager[None]:
+) -> Iterator[None]:
     """Give the networks the images' labels within the block, if they depend on a column.
 
     Missing pixels of the images are left out of the likelihood. target: labels with which latents
     are decoded; those of images without a label too.
     """
-    condition, masking = get_condition(model), use_mask(model, columns.get(MASK_COLUMN))
+    condition, labels = get_condition(model), nullcontext()
     values = columns.get(condition.column, target) if condition else None
-    if condition is None or values is None:
-        return masking
-    labels = condition.use(*(x if x is None else condition.encode(x) for x in (values, target)))
-    return enter_both(masking, labels)
-
-
-@contextmanager
-def enter_both(first: AbstractContextManager, second: AbstractContextManager) -> Iterator[None]:
-    with first, second:
+    if condition and values is not None:
+        labels = condition.use(*(x if x is None else condition.encode(x) for x in (values, target)))
+    with use_mask(model, columns.get(MASK_COLUMN)), labels:
         yield
 
 
-def use_rows(model: Any, rows: Any) -> AbstractContextManager[None]:
+@contextmanager
+def use_rows(model: Any, rows: Any) -> Iterator[None]:
     """Give the networks labels and masks of some of the images in use, within the block."""
-    condition, mask = get_condition(model), get_mask(model)
-    masking = use_mask(model, mask if mask is None or len(mask) == 1 else mask[rows])
-    if condition is None or condition.rows is None or condition.target is None:
-        return masking
-    own, target = (x if len(x) == 1 else x[rows] for x in (condition.rows, condition.target))
-    return enter_both(masking, condition.use(own, target))
+    condition, mask, labels = get_condition(model), get_mask(model), nullcontext()
+    if condition and condition.rows is not None and condition.target is not None:
+        parts = condition.rows, condition.target
+        labels = condition.use(*(x if len(x) == 1 else x[rows] for x in parts))
+    with use_mask(model, mask if mask is None or len(mask) == 1 else mask[rows]), labels:
+        yield
 
 
 def split_rows(model: Any, x: Tensor, size: int) -> Iterator[Tensor]:

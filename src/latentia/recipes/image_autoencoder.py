@@ -20,10 +20,6 @@ from latentia.training import parameter_types as types
 WIDTH_FACTORS = {4: (1, 2, 4), 8: (1, 2, 4, 4)}  # of the stages, by --factor
 ADVERSARIAL = Doc("norm of the adversarial gradient, as a fraction of the distortion's, at least 0")
 AdversarialWeight = Annotated[float, Ge(0), ADVERSARIAL]
-FEATURES = Doc("gradient norm of feature matching as a fraction of the distortion's, at least 0")
-FeatureWeight = Annotated[float, Ge(0), FEATURES]
-ADVERSARY_FROM = Doc("fraction of the run, 0 to 1, after which the adversarial loss is added")
-AdversaryFrom = Annotated[types.Fraction, ADVERSARY_FROM]
 QUANTIZER = Doc("fsq: latents are codes, of 8x5x5x5 values with 4 channels")
 WIDTH = Doc("number of channels of the first stage and of the critic, at least 2")
 
@@ -40,8 +36,8 @@ def image_autoencoder(
     quantizer: Annotated[Literal["none", "fsq"], QUANTIZER] = "none",
     beta: types.Beta = 1.0,
     adversarial_weight: AdversarialWeight = 0.5,
-    feature_weight: FeatureWeight = 0.5,
-    adversary_from: AdversaryFrom = 0.5,
+    feature_weight: types.FeatureWeight = 0.5,
+    adversary_from: types.AdversaryFrom = 0.5,
     average: types.Average = 20_000.0,
     lr: types.LearningRate = 3e-4,
     batch: types.BatchSize = 32,

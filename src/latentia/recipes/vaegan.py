@@ -21,11 +21,6 @@ AdversarialWeight = Annotated[
         "critic; published weights the term by 1 / batch, and no other option of the critic counts"
     ),
 ]
-FEATURES = Doc("gradient norm of feature matching as a fraction of the distortion's, at least 0")
-FeatureWeight = Annotated[float, Ge(0), FEATURES]
-AdversaryFrom = Annotated[
-    types.Fraction, Doc("fraction of the run, 0 to 1, after which the adversarial loss is added")
-]
 AdversaryEvery = Annotated[int, Ge(1), Doc("number of steps from one with the critic to the next")]
 RECONSTRUCTIONS = Doc(
     "weight, 0 to 1, of reconstructions among the critic's fakes, against samples"
@@ -42,8 +37,8 @@ def vaegan(
     latent: types.Latent = 128,
     beta: types.Beta = 0.5,
     adversarial_weight: AdversarialWeight = 1.0,
-    feature_weight: FeatureWeight = 1.0,
-    adversary_from: AdversaryFrom = 0.75,
+    feature_weight: types.FeatureWeight = 1.0,
+    adversary_from: types.AdversaryFrom = 0.75,
     adversary_every: AdversaryEvery = 4,
     reconstructions: Reconstructions = 1.0,
     gamma: Gamma = 0.003,

@@ -14,6 +14,7 @@ from latentia.core.progress import enable_progress
 from latentia.data import cache
 from latentia.data.sources.table import silence_hub
 from latentia.runs.folder import AUTOENCODER, RunFolder
+from latentia.runs.metadata import RunMetadata
 from latentia.runs.recipes import DIFFUSERS, list_recipes
 from latentia.training.checkpoint import atomic_write, read_json
 
@@ -25,10 +26,7 @@ PARENT_FILES = [f"{AUTOENCODER}/{name}" for name in MODEL_FILES]
 FETCHED_FILES = (*MODEL_FILES, "evaluation.json", *PARENT_FILES)
 # allowed on the hub, but not fetched
 SKIPPED_FILES = re.compile(r"README\.md|\.gitattributes|pictures/[\w-]+\.png")
-METADATA_KEYS = {
-    *("format", "recipe", "arguments", "modifiers", "options", "images", "notes", "parameters"),
-    *("machine", "source", "latents", "binarised", "auto_options"),
-}
+METADATA_KEYS = {*RunMetadata.__annotations__, "source", "latents", "binarised", "closed_form"}
 
 
 def parse_repository(name: str) -> str:

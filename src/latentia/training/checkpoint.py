@@ -149,8 +149,8 @@ def _open_tensors(path: Path, check: bool = True) -> Iterator[tuple[Any, dict[st
                 yield file, metadata
             return
     except SafetensorError as error:
-        damage = _describe_damage(path, error)
-        problem = f"is not complete: {path.name} {damage}. Train again, or copy the file anew."
+        damage = f"{path.name} is not a whole safetensors file ({error})"
+        problem = f"is not complete: {damage}. Train again, or copy the file anew."
         raise DamageError(problem, subject=path.parent) from None
     problem = f"is not complete: it lacks {path.name}. Train again, or copy it anew."
     raise Error(problem, subject=path.parent)
@@ -164,18 +164,3 @@ def _describe_change(path: Path) -> str:
         advice += f", which can begin with the run's weights: --init {folder}"
     change = f"is damaged: {path.name} holds other bytes than were written"
     return f"{change}. Copy the file anew, or {advice}."
-
-
-def _describe_damage(path: Path, error: SafetensorError) -> str:
-    # eight bytes give the header's length, the header gives the end of the last tensor
-    content = path.read_bytes()
-    header_length = int.from_bytes(content[:8], "little")
-    try:
-        entries = json.loads(content[8 : 8 + header_length])
-        end = max(entry["data_offsets"][1] for k, entry in entries.items() if k != "__metadata__")
-        length = 8 + header_length + end
-    except (ValueError, KeyError, TypeError, AttributeError):
-        length = 0
-    if len(content) < length:
-        return f"ends at byte {len(content):,} of {length:,}"
-    return f"({len(content):,} bytes) is not a whole safetensors file ({error})"

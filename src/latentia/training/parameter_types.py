@@ -39,3 +39,7 @@ Epochs = Annotated[int, Ge(1), Doc("number of passes over the training images, a
 AVERAGE = Doc("half-life of the moving average of the weights, in images; None turns it off")
 Average = Annotated[float | None, Ge(1), AVERAGE]
 Fraction = Annotated[float, Ge(0), Le(1)]
+FEATURES = Doc("gradient norm of feature matching as a fraction of the distortion's, at least 0")
+FeatureWeight = Annotated[float, Ge(0), FEATURES]
+ADVERSARY_FROM = Doc("fraction of the run, 0 to 1, after which the adversarial loss is added")
+AdversaryFrom = Annotated[Fraction, ADVERSARY_FROM]

@@ -37,12 +37,12 @@ class ArrayFileReader(ArrayReader):
         return f"{self.path.name}\0{stat.st_size}\0{stat.st_mtime_ns}"
 
     def read_info(self, options: LoadOptions) -> SourceInfo:
-        contents = load_array_file(self.path, self.source_name, options.reading.rules)
+        contents = load_array_file(self.path, self.source_name)
         self.images_by_split, self.labels, self.notes = contents
         return super().read_info(options)
 
 
-def load_array_file(path: Path, source_name: str, rules: int) -> ArrayFileContents:
+def load_array_file(path: Path, source_name: str) -> ArrayFileContents:
     def describe(reason: str) -> str:
         if "Python objects" in reason or "allow_pickle" in reason:
             return f"{source_name} holds Python objects, {PICKLE_ADVICE}"
@@ -59,7 +59,7 @@ def load_array_file(path: Path, source_name: str, rules: int) -> ArrayFileConten
             n_bytes = sum(member.file_size for member in contents.zip.infolist())
             check_memory(n_bytes, source_name, "divide it into several runs")
             arrays, pickled = read_archive(contents)
-    return parse_archive(arrays, pickled, source_name, rules)
+    return parse_archive(arrays, pickled, source_name)
 
 
 def read_archive(contents: Any) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -76,11 +76,11 @@ def read_archive(contents: Any) -> tuple[dict[str, np.ndarray], list[str]]:
 
 
 def parse_archive(
-    arrays: Mapping[str, np.ndarray], pickled: Sequence[str], source_name: str, rules: int
+    arrays: Mapping[str, np.ndarray], pickled: Sequence[str], source_name: str
 ) -> ArrayFileContents:
     """Find x, y; x_train, y_train, x_test, y_test; train_images, train_labels, ...; train, test.
 
-    Other arrays of one row an image are columns too, if there is one split and rules allow it.
+    Other arrays of one row an image are columns too, if there is one split.
     pickled: names of arrays of Python objects, which are not loaded.
     """
     images, labels, used_names = {}, {}, set()
@@ -98,8 +98,7 @@ def parse_archive(
         label = find_name(arrays, *label_names)
         images[split] = to_nchw(arrays[image], f"{source_name}, array {image},")
         if label is not None:
-            values = np.atleast_1d(arrays[label].squeeze())
-            labels[split] = collapse_one_hot(values) if rules >= 2 else values
+            labels[split] = collapse_one_hot(np.atleast_1d(arrays[label].squeeze()))
         used_names |= {image, label}
     if "train" not in images:
         listing = ", ".join(f"{name} {format_shape(array)}" for name, array in arrays.items())
@@ -109,7 +108,7 @@ def parse_archive(
         )
     notes = []
     others = {name: array for name, array in arrays.items() if name not in used_names}
-    columns, used_columns = find_columns(others, labels, images, rules)
+    columns, used_columns = find_columns(others, labels, images)
     # numbers keep their type, which the fingerprints of runs depend on
     numbers = {name: v for name, v in columns.items() if v.dtype.kind in "biuf"}
     encoded = encode_table({n: v.tolist() for n, v in columns.items() if n not in numbers})
@@ -125,7 +124,6 @@ def find_columns(
     arrays: Mapping[str, np.ndarray],
     labels: Mapping[str, np.ndarray],
     images: Mapping[str, np.ndarray],
-    rules: int,
 ) -> tuple[Columns, set[str]]:
     """Return the columns of the labels of every split, and of the other arrays that fit, by name.
 
@@ -136,19 +134,18 @@ def find_columns(
     counts = {split: len(pixels) for split, pixels in images.items()}
     fits = all(values.shape[:1] == (counts[split],) for split, values in labels.items())
     parts = [labels.get(split, np.full(count, None)) for split, count in counts.items()]
-    is_complete = len(labels) == len(counts)
-    if labels and fits and (is_complete or rules >= 2) and len({y.shape[1:] for y in parts}) == 1:
+    if labels and fits and len({y.shape[1:] for y in parts}) == 1:
         candidates["label"] = np.concatenate(parts)
-    if rules >= 2 and len(counts) == 1:
+    if len(counts) == 1:
         fitting = {name: v for name, v in arrays.items() if v.shape[:1] == (counts["train"],)}
         candidates = {**fitting, **candidates}
     columns, used_names = {}, set()
     for name, values in candidates.items():
-        if values.dtype.kind not in ("biufUSO" if rules >= 2 else "biufU"):
+        if values.dtype.kind not in "biufUSO":
             continue
         if values.ndim == 1:
             columns[name] = values
-        elif rules >= 2 and values.ndim == 2 and values.shape[1] <= MAX_FACTORS:
+        elif values.ndim == 2 and values.shape[1] <= MAX_FACTORS:
             columns |= {f"{name}_{k}": column for k, column in enumerate(values.T)}
         else:
             continue

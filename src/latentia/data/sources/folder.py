@@ -1,7 +1,10 @@
-"""Source of images in a folder, or in one file of many pages."""
+"""Source of images in a folder, with its files of labels, or in one file of many pages."""
 
+import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -12,12 +15,12 @@ from latentia.data.decode import DecodeError, Preprocessing
 from latentia.data.foreign_formats import advise_on_files, find_advice
 from latentia.data.image_files import ImageFiles
 from latentia.data.label_columns import encode_table
+from latentia.data.label_tables import decode_text, open_label_table
 from latentia.data.listing import FileEntry, looks_like_image
-from latentia.data.pages import HEIC_SUFFIXES
+from latentia.data.name_matching import merge_duplicates, spread_rows
 from latentia.data.read_files import read_headers
-from latentia.data.reader import LoadOptions, SourceInfo
+from latentia.data.reader import LabelColumns, LoadOptions, SourceInfo
 from latentia.data.reading import DEFAULT_READING, Reading
-from latentia.data.sources.label_files import is_label_file, read_label_files
 from latentia.data.splits import SPLIT_NAMES
 
 
@@ -33,15 +36,14 @@ class FolderReader:
 
     def find_own_splits(self, images: list[FileEntry]) -> layout.SplitFolders | None:
         """Return the folders that are splits, unless these are to be drawn by seed."""
-        uses_folders = self.reading.splits == "own" and self.reading.rules > 0
         keys = [file.key for file in images]
-        return layout.find_split_folders(keys, self.reading.rules) if uses_folders else None
+        return layout.find_split_folders(keys) if self.reading.splits == "own" else None
 
     def fingerprint(self) -> str:
         lines = [f"{file.key}\0{file.size}\0{file.mtime_ns}" for file in self.entries]
         if self.find_own_splits([file for file in self.entries if looks_like_image(file)]):
             lines.append("own splits")
-        if self.reading.rules and any(map(is_label_file, self.entries)):
+        if any(map(is_label_file, self.entries)):
             lines.append("label files")
         return "\n".join(lines)
 
@@ -49,8 +51,7 @@ class FolderReader:
         images, others = [], []
         for file in self.entries:
             (images if self.is_image(file) else others).append(file)
-        is_label = is_label_file if self.reading.rules else lambda file: False
-        label_files = [file for file in others if is_label(file) and not file.problem]
+        label_files = [file for file in others if is_label_file(file) and not file.problem]
         others = [file for file in others if file not in label_files]
         other_keys = [f"{f.key} ({f.problem})" if f.problem else f.key for f in others]
         if not images:
@@ -74,7 +75,7 @@ class FolderReader:
             notes.append(f"not images, not used: {listing}.")
         keys = self.image_files.list_keys()
         columns, label_notes = read_label_files(label_files, keys)
-        labels, level_note = layout.find_folder_labels(keys, splits, self.reading.rules)
+        labels, level_note = layout.find_folder_labels(keys, splits)
         if labels and not columns.columns:
             columns = encode_table({"label": labels})._replace(free_text=())
         is_explicit = self.reading.label_folder or self.reading.label_regex
@@ -94,10 +95,9 @@ class FolderReader:
         return self.image_files.make_info(columns, notes, counts)
 
     def is_image(self, file: FileEntry) -> bool:
-        is_new = self.reading.rules > 1
         if looks_like_image(file):
-            return is_new or file.path.suffix.lower() not in HEIC_SUFFIXES
-        return not (is_new and find_advice(file.key)) and is_decodable(file, self.reading)
+            return True
+        return not find_advice(file.key) and is_decodable(file, self.reading)
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         self.image_files.decode_into(out, preprocessing)
@@ -109,3 +109,63 @@ def is_decodable(file: FileEntry, reading: Reading) -> bool:
         return file.size > 0 and bool(read_headers(file.path, "", reading))
     except DecodeError:
         return False
+
+
+LABEL_FILES = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "dataset.json")
+
+
+def is_label_file(file: FileEntry) -> bool:
+    name = file.path.name.lower()
+    return name in LABEL_FILES and (name != "dataset.json" or is_of_stylegan(file))
+
+
+def is_of_stylegan(file: FileEntry) -> bool:
+    """Whether a dataset.json has StyleGAN's pairs of name and label, or is broken.
+
+    Other programs, such as nnU-Net, write other files of this name.
+    """
+    try:
+        content = json.loads(decode_text(file.path.read_bytes()))
+    except (OSError, ValueError):
+        return True
+    pairs = content.get("labels", ()) if isinstance(content, dict) else ()
+    if not isinstance(pairs, list):
+        return pairs is None
+    return all(isinstance(each, list) and len(each) == 2 for each in pairs)
+
+
+def read_label_files(
+    files: Sequence[FileEntry], keys: Sequence[str]
+) -> tuple[LabelColumns, list[str]]:
+    """Read the label columns of the images, in the order of their keys, and notes.
+
+    A file names the images in its own folder and below. An image that no file names has no label:
+    class -1, or NaN. The columns are empty if no image is named.
+
+    Raises: Error if a file cannot be read, or two rows of an image differ.
+    """
+    import pandas as pd
+
+    if not files:
+        return LabelColumns({}, {}), []
+    names = abbreviate_list([file.key for file in files])
+    table: Any = pd.concat([read_label_file(file, keys) for file in files])
+    rows, missing = spread_rows(merge_duplicates(table, names), keys)
+    labels = encode_table({str(name): cells for name, cells in rows.items()})
+    if not labels.columns:
+        return labels, [f"{names}: the names in it are none of the images; not used."]
+    rest = f", which lacks {pluralize(len(missing), 'image')}" if missing else ""
+    listing = ", ".join(labels.columns)
+    return labels, [f"the labels {listing} are those of {names}{rest}."]
+
+
+def read_label_file(file: FileEntry, keys: Sequence[str]) -> Any:
+    """Read the rows of a label file as a data frame, whose index holds keys of images.
+
+    It names the images in its own folder and below.
+    """
+    folder = file.key.rpartition("/")[0]
+    prefix = f"{folder}/" if folder else ""
+    inner_keys = [key.removeprefix(prefix) for key in keys if key.startswith(prefix)]
+    rows = open_label_table(file.path, inner_keys).rows
+    return rows.set_axis([prefix + key for key in rows.index])

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from latentia.core.errors import Error
-from latentia.core.text import abbreviate_list, pluralize
+from latentia.core.text import abbreviate_list, list_cuts, pluralize
 from latentia.data.decode import Preprocessing
 from latentia.data.listing import FileEntry, drop_litter, list_files, looks_like_image
 from latentia.data.reader import LoadOptions, Size, SourceInfo
@@ -32,8 +32,7 @@ def is_pair_folder(entries: list[FileEntry]) -> bool:
 def find_pair(text: str) -> tuple[Path, Path] | None:
     """Return the folders of pairs:INPUT:TARGET, if both are there; a path may hold a colon."""
     rest = text.removeprefix(PAIRS)
-    cuts = [k for k, letter in enumerate(rest) if letter == ":"]
-    pairs = [(Path(rest[:k]).expanduser(), Path(rest[k + 1 :]).expanduser()) for k in cuts]
+    pairs = [(Path(a).expanduser(), Path(b).expanduser()) for a, b in list_cuts(rest, ":")]
     return next((p for p in pairs if rest[0] != ":" != rest[-1] and all(map(Path.is_dir, p))), None)
 
 
@@ -167,7 +166,7 @@ def open_pairs(text: str, reading: Reading) -> PairReader:
             f"{text} names no two folders; give pairs:INPUT:TARGET, such as pairs:noisy:clean, two"
             " folders whose images have the same names."
         )
-    listings = [(f"{each}/", *drop_litter(list_files(each), reading.rules)) for each in pair]
+    listings = [(f"{each}/", *drop_litter(list_files(each))) for each in pair]
     source, target = (FolderReader(name, files, reading, notes) for name, files, notes in listings)
     folders = str(pair[1]), str(pair[0])
     return PairReader(text, target, source, "input", "target", folders, is_limited=True)

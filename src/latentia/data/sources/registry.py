@@ -225,7 +225,7 @@ def make_object_reader(data: Any, source_name: str) -> Reader:
 
 def make_folder_reader(path: Path, source_name: str, reading: Reading) -> Reader:
     """Create a reader of tables (where no file is an image), of pairs, or of images."""
-    entries, notes = drop_litter(list_files(path), reading.rules)
+    entries, notes = drop_litter(list_files(path))
     if {"run.json", "log.jsonl"} <= {file.key for file in entries}:
         raise Error(f"{source_name} is a run of latentia; give the folder of its images.")
     if any(map(is_table, entries)) and not any(map(looks_like_image, entries)):

@@ -23,7 +23,6 @@ from latentia.data.image_files import ImageFiles
 from latentia.data.label_columns import encode_table
 from latentia.data.listing import FileEntry, drop_litter, list_files
 from latentia.data.reader import LabelColumns, LoadOptions, SourceInfo
-from latentia.data.reading import RULES
 from latentia.data.splits import SPLIT_ALIASES, SPLIT_NAMES
 
 KNOWN_DATASETS = {
@@ -70,7 +69,7 @@ class TableReader:
         self.image_files = ImageFiles(self.source_name, names, fetch_files, all_pages=False)
         self.image_files.scan_headers(options)
         rows = self.image_files.list_rows()
-        labels = read_label_columns([*tables.values()], column, rows, options.reading.rules)
+        labels = read_label_columns([*tables.values()], column, rows)
         counts = dict(Counter(key.partition("/")[0] for key in self.image_files.list_keys()))
         notes += self.image_files.collect_notes()
         return self.image_files.make_info(labels, notes, counts)
@@ -158,7 +157,7 @@ def list_table_files(path: Path) -> list[Path]:
     """List the parquet files, and those that `datasets` saved."""
     if path.is_file():
         return [path]
-    files, _ = drop_litter(list_files(path), RULES)
+    files, _ = drop_litter(list_files(path))
     tables = [file for file in files if is_table(file)]
     for table in tables:
         if table.problem:
@@ -210,9 +209,7 @@ def holds_bytes(feature: Any) -> bool:
     return getattr(feature, "dtype", "") in ("binary", "large_binary")
 
 
-def read_label_columns(
-    tables: list[Any], image: str, rows: Sequence[int], rules: int
-) -> LabelColumns:
+def read_label_columns(tables: list[Any], image: str, rows: Sequence[int]) -> LabelColumns:
     """Read the columns of one value an image in these rows. List the others."""
     import datasets
 
@@ -226,8 +223,6 @@ def read_label_columns(
             table[name] = [values[row] for row in rows]
         else:
             unused.append(name)
-    if rules < 2:  # a column with a gap was not used, nor one of free text
-        table = {name: values for name, values in table.items() if None not in values}
     columns, classes, free_text, others = encode_table(table)
     for name, feature in features.items():
         if isinstance(feature, datasets.ClassLabel) and name in columns:
