@@ -227,11 +227,31 @@ def toys():
     return TOYS
 
 
+def narrow_network(network):
+    """The network with an eighth of the channels that a recipe asks for."""
+
+    def make(*given, channels, **more):
+        few = channels // 8 if isinstance(channels, int) else [count // 8 for count in channels]
+        return network(*given, channels=few, **more)
+
+    return make
+
+
 @pytest.fixture
 def narrow(monkeypatch):
-    """The VAE-GAN's halvings with few channels: its states are of 0.1 MB, not of 76."""
+    """GANs and VAE-GANs with few channels: a VAE-GAN's states are of 0.1 MB, not of 76.
+
+    Priors draw in 5 steps: reports draw hundreds of images.
+    """
     monkeypatch.setattr("latentia.nets.vaegan.CHANNELS", (4, 4, 8, 8, 8))
     monkeypatch.setattr("latentia.nets.vaegan.UP_CHANNELS", (8, 8, 8, 4, 4))
+    networks = "dcgan.DCGenerator", "dcgan.Critic", "gan.ResidualGenerator", "gan.ResidualCritic"
+    for name in networks:
+        place = f"latentia.recipes.mnist_{name}"
+        monkeypatch.setattr(place, narrow_network(resolve_name(place)))
+    for name in ("latent_prior", "paired_diffusion", "speckle_ldm", "pixel_diffusion"):
+        place = f"latentia.recipes.{name}.SamplingOptions"
+        monkeypatch.setattr(place, partial(resolve_name(place), steps=5))
 
 
 @pytest.fixture

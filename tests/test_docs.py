@@ -7,7 +7,6 @@ import re
 import shlex
 import shutil
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,6 @@ from latentia.cli.arguments import check_option_names
 from latentia.cli.main import COMMANDS, main
 from latentia.cli.train_arguments import parse_train_arguments
 from latentia.core.plugins import load_plugin
-from latentia.diffusion.sampling_options import SamplingOptions
 from latentia.metrics import label_classifier
 from latentia.runs.recipes import find_recipe, read_card, register_recipe, resolve_parameters
 from latentia.training.step_times import StepTimes
@@ -83,11 +81,6 @@ def example_folder(tmp_path, monkeypatch, narrow, fresh_registries):
     for name, value in {"MIN_EPOCHS": 1, "MIN_STEPS": 20, "CLASSIFIER_VERSION": "toy"}.items():
         monkeypatch.setattr(label_classifier, name, value)
     monkeypatch.setattr("latentia.metrics.disentanglement.TREES", 5)
-    # their reports draw hundreds of images
-    for prior in ("latent_prior", "paired_diffusion", "speckle_ldm"):
-        monkeypatch.setattr(
-            f"latentia.recipes.{prior}.SamplingOptions", partial(SamplingOptions, steps=5)
-        )
     return tmp_path
 
 
@@ -132,6 +125,8 @@ def run_command(words, monkeypatch):
         words = [*words, "--trials", "2", *small]
     if command == "evaluate" and "nll" in " ".join(words):
         words = [*words, "--k", "20"]
+    if command == "project":
+        words = [*words, "--steps", "10"]
     if command == "relate":
         words = [*words, "--permutations", "19"]
     if command == "explore":

@@ -23,7 +23,8 @@ from latentia.diffusion.sampling_options import SamplingOptions
 from latentia.export import onnx
 from latentia.runs import recipes
 
-SMALL = {"latent": 8, "hidden": 8, "size": 32, "width": 16, "depth": 1}
+# test_photo_vae.py exports the network of the features
+SMALL = {"latent": 8, "hidden": 8, "size": 32, "width": 16, "depth": 1, "features": "none"}
 SHAPE = (1, 32, 32)
 ALONE = "import sys; sys.modules['torch'] = None; exec(open('program.py').read())"
 

@@ -140,6 +140,18 @@ def test_a_fit_says_what_it_understands_and_runs_commands(
     assert Path("runs/photos/latents.csv").read_bytes() == table
 
 
+@pytest.fixture
+def no_figures(monkeypatch):
+    """The last report is a file without figures, which take most of a fit's time."""
+
+    def write_page(folder, *_):
+        page = folder.path / "report.html"
+        page.write_text("", "utf-8")
+        return page
+
+    monkeypatch.setattr("latentia.api.run.write_report", write_page)
+
+
 POINTS = [
     ("photos/fit.json", 1),  # the numbers are stored, and there is no run yet
     ("photos/state.safetensors", 1),
@@ -164,7 +176,7 @@ def killed_fits(photos, tmp_path_factory):
 
 @pytest.mark.parametrize("point", POINTS, ids=lambda point: "-".join(map(str, point)))
 def test_a_killed_fit_goes_on_with_the_stored_numbers_of_its_stage(
-    point, photos, killed_fits, tmp_path, set_times, check_bits
+    point, photos, killed_fits, tmp_path, set_times, check_bits, no_figures
 ):
     set_times()
     shutil.copytree(killed_fits[point], tmp_path, dirs_exist_ok=True)
@@ -180,7 +192,9 @@ def test_a_killed_fit_goes_on_with_the_stored_numbers_of_its_stage(
         assert left - 60 < stages[1]["seconds"] <= left
 
 
-def test_the_coordinates_are_shown_before_the_first_step_and_keep_their_meaning(photos, set_times):
+def test_the_coordinates_are_shown_before_the_first_step_and_keep_their_meaning(
+    photos, set_times, no_figures
+):
     set_times()
     lines, first = [], {}
 
@@ -379,7 +393,7 @@ def test_digits_are_fitted_without_features_and_the_reason_is_said(capsys):
     assert "effective dimensions" not in capsys.readouterr().err
 
 
-def test_labels_of_a_table_are_the_condition(photos, set_times, tmp_path, capsys):
+def test_labels_of_a_table_are_the_condition(photos, set_times, tmp_path, capsys, no_figures):
     set_times()
     keys = sorted(path.name for path in photos.rglob("*.png"))
     shutil.copytree(photos, "photos")
@@ -395,7 +409,7 @@ def test_labels_of_a_table_are_the_condition(photos, set_times, tmp_path, capsys
     assert latentia.load("runs/photos-prior").sample(2, cond="warm").shape == (2, 3, 12, 10)
 
 
-def test_images_in_memory_are_fitted_from_python(photos, set_times, images):
+def test_images_in_memory_are_fitted_from_python(photos, set_times, images, no_figures):
     set_times()
     run = latentia.fit(images, minutes=MINUTES, progress=False, **SMALL)
     assert run.path.as_posix() == "runs/images"

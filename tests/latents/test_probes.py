@@ -20,8 +20,6 @@ from latentia.core.errors import Error
 from latentia.latents import probes
 from latentia.latents.probes import probe_labels
 
-pytestmark = pytest.mark.usefixtures("full_repetitions")
-
 
 def draw_coordinates(n=300, d=8, seed=0):
     """Dimensions of very different scales, the last one the smallest."""
@@ -47,6 +45,7 @@ def test_the_probe_of_numbers_is_nested_cross_validation_of_ridge_regression():
     assert (probe.method, probe.measure, probe.n, probe.dims) == ("ridge regression", "R²", 40, 8)
 
 
+@pytest.mark.usefixtures("full_repetitions")
 @pytest.mark.parametrize("seed", [0, 3])
 def test_the_probe_of_classes_is_nested_cross_validation_of_logistic_regression(seed):
     x = draw_coordinates()

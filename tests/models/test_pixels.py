@@ -65,8 +65,8 @@ def test_every_command_takes_a_model_without_an_autoencoder(framed, tmp_path, ca
 
 
 def test_samples_by_label_have_the_brightness_of_their_class(tmp_path):
-    rng, values = np.random.default_rng(0), np.arange(320) % 2
-    images = np.where(values, 200, 50)[:, None, None] + rng.integers(0, 20, (320, 8, 8))
+    rng, values = np.random.default_rng(0), np.arange(160) % 2
+    images = np.where(values, 200, 50)[:, None, None] + rng.integers(0, 20, (160, 8, 8))
     np.savez(tmp_path / "two.npz", images=images.astype(np.uint8), side=values)
     run = latentia.train(
         "pixel_diffusion",

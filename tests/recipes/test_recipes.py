@@ -3,7 +3,6 @@
 import inspect
 import math
 import shutil
-from functools import partial
 
 import numpy as np
 import pytest
@@ -14,11 +13,10 @@ import latentia
 from latentia.cli.arguments import list_docs, read_hints
 from latentia.core.contract import Batch, HasLatents, StepContext
 from latentia.core.seeding import noise
-from latentia.diffusion.sampling_options import SamplingOptions
 from latentia.recipes.mnist_fast import mnist_fast
 from latentia.runs import recipes
 
-SMALL = {"epochs": 1, "batch": 4, "latent": 3, "hidden": 8, "size": 32}
+SMALL = {"epochs": 1, "batch": 4, "size": 32, "latent": 3, "hidden": 8, "width": 16, "depth": 1}
 OPTIONS = latentia.Options(validation=0.1, log_every=1)
 
 
@@ -41,8 +39,7 @@ def parents(tmp_path_factory):
     pairs = ("speckle_ldm", "speckle:20"), ("paired_diffusion", write_pairs(tmp_path_factory))
     for name, data in (("latent_prior", images), *pairs):
         run = tmp_path_factory.mktemp("parents") / name
-        small = SMALL | {"latent": 8}
-        del small["hidden"]
+        small = {k: SMALL[k] for k in ("epochs", "batch", "size")} | {"latent": 8}
         latentia.train("conv_vae", data=data, run=run, options=OPTIONS, **small)
         made[name] = (run, data)
     return made
@@ -65,12 +62,7 @@ def knobs(parents):
 
 @pytest.mark.report
 @pytest.mark.parametrize("name", recipes.list_recipes())
-def test_four_steps_from_start_to_report(name, tmp_path, knobs, monkeypatch):
-    # their reports draw hundreds of images
-    for prior in ("latent_prior", "paired_diffusion", "speckle_ldm"):
-        monkeypatch.setattr(
-            f"latentia.recipes.{prior}.SamplingOptions", partial(SamplingOptions, steps=5)
-        )
+def test_four_steps_from_start_to_report(name, tmp_path, knobs, narrow):
     run, given = tmp_path / "r", knobs(name)
     trained = latentia.train(name, run=run, options=OPTIONS, **given)
     assert (run / "log.jsonl").read_text().count('"event": "logged"') == 4

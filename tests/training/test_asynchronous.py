@@ -194,7 +194,7 @@ def test_steps_that_a_graph_replays_have_the_bits_of_others(toy, recipe, play_gr
     knobs = {"photo_vae": {"features": "none"}}.get(recipe, {})
     if recipe == "latent_prior":
         knobs = {"autoencoder": toy("vae").path}
-    knobs = {"epochs": 8, **knobs}
+    knobs = {"epochs": 5, **knobs}
     plain = read_bits(toy("plain", recipe, **knobs))
     graphs = play_graphs()
     assert read_bits(toy("replayed", recipe, **knobs)) == plain
