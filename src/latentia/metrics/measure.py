@@ -12,7 +12,7 @@ from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.registry import METRICS
 from latentia.metrics.result import MetricResult, MetricTable
 from latentia.runs.folder import RunFolder
-from latentia.training.checkpoint import read_json, write_json
+from latentia.training.checkpoint import read_json, update_json
 from latentia.training.launch import rank0_first, run_on_rank0_without_collectives
 
 EVALUATION_FILE = "evaluation.json"  # in a run folder
@@ -83,10 +83,13 @@ def _choose_metrics(evaluation: Evaluation) -> list[str]:
 
 def save_metrics(run: RunFolder, result: dict[str, Any]) -> None:
     """Write metrics to the run's evaluation.json; metrics measured before stay in it."""
-    previous = read_evaluation(run)
-    metrics = {**previous.get("metrics", {}), **result.get("metrics", {})}
-    content = {**previous, **result, **({"metrics": metrics} if metrics else {})}
-    write_json(run.path / EVALUATION_FILE, content)
+
+    def add_result() -> dict[str, Any]:
+        previous = read_evaluation(run)
+        metrics = {**previous.get("metrics", {}), **result.get("metrics", {})}
+        return {**previous, **result, **({"metrics": metrics} if metrics else {})}
+
+    update_json(run.path / EVALUATION_FILE, add_result)
 
 
 def read_evaluation(run: RunFolder) -> dict[str, Any]:

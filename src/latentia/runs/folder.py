@@ -12,7 +12,8 @@ from torch import Tensor
 
 from latentia.core.checksums import is_intact
 from latentia.core.contract import Model, get_autoencoder
-from latentia.core.errors import DamageError, Error
+from latentia.core.errors import Error
+from latentia.core.folders import refuse_special_files
 from latentia.core.plugins import describe_failures
 from latentia.core.progress import print_note
 from latentia.data import Images, Split
@@ -47,9 +48,8 @@ class RunFolder(TrainingFolder):
         if not path.exists():
             raise Error(f"There is no run at {path}; give a folder that `latentia train` has made.")
         try:
+            refuse_special_files(path)
             content = read_json(path / "run.json")
-        except DamageError:
-            raise
         except OSError:
             content = {}
         if not content:

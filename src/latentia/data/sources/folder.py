@@ -50,7 +50,7 @@ class FolderReader:
         for file in self.entries:
             (images if self.is_image(file) else others).append(file)
         is_label = is_label_file if self.reading.rules else lambda file: False
-        label_files = [file for file in others if is_label(file) and not file.problem]
+        label_files = [file for file in others if is_label(file)]
         others = [file for file in others if file not in label_files]
         other_keys = [f"{f.key} ({f.problem})" if f.problem else f.key for f in others]
         if not images:

@@ -16,7 +16,11 @@ LABEL_FILES = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "dataset.js
 
 def is_label_file(file: FileEntry) -> bool:
     name = file.path.name.lower()
-    return name in LABEL_FILES and (name != "dataset.json" or is_of_stylegan(file))
+    return (
+        not file.problem
+        and name in LABEL_FILES
+        and (name != "dataset.json" or is_of_stylegan(file))
+    )
 
 
 def is_of_stylegan(file: FileEntry) -> bool:
