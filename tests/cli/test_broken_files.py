@@ -341,12 +341,13 @@ def test_a_fifo_in_a_run_is_named_and_never_opened(name, run, tmp_path, capfd):
     pipe.unlink(missing_ok=True)
     os.mkfifo(pipe)
     (copy / "fit.json").write_text("{}")
-    data = run.parent / "toy.npz"
+    message = f"{copy} holds a FIFO, {name}; put the file itself in its place, or remove it."
     for words in (["sample", copy], ["evaluate", copy], ["doctor", copy], ["resume", copy],
-                  ["report", copy], ["train", "latent_prior", "--autoencoder", copy],
-                  ["fit", data, "--minutes", 1, "--features", "none", "--run", copy]):  # fmt: skip
-        _, error = check(capfd, *words, codes=(2,))
-        assert f"{copy} holds a FIFO, {name}; put the file itself in its place" in error
+                  ["report", copy], ["train", "latent_prior", "--autoencoder", copy]):  # fmt: skip
+        assert check(capfd, *words, codes=(2,))[1] == message
+    data, options = str(run.parent / "toy.npz"), ["--minutes", "1", "--features", "none"]
+    assert main(["fit", data, *options, "--run", str(copy)]) == 2
+    assert capfd.readouterr().err.splitlines()[-1] == message
 
 
 @pytest.mark.timeout(60)
