@@ -186,8 +186,8 @@ def test_mistakes_in_the_words(place, tmp_path, capsys):
     for words, message in (
         (["--epochs", "-1"], "--epochs is -1; it must be at least 1."),
         (["--batch", "0"], "--batch is 0; it must be at least 1."),
-        (["--lr", "nan"], "--lr is nan; it must be more than 0."),
-        (["--lr", "inf"], "--lr is inf; it must be more than 0."),
+        (["--lr", "nan"], "--lr is nan; it must be a finite number and more than 0."),
+        (["--lr", "inf"], "--lr is inf; it must be a finite number and more than 0."),
         (["--beta", "-2"], "--beta is -2.0; it must be at least 0."),
         (["--validation", "1"], "--validation is 1.0; it must be at least 0 and less than 1."),
         (["--kl-until", "0.3"], "--kl-until does nothing without --kl-schedule"),

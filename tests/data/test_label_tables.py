@@ -265,6 +265,13 @@ def test_other_files_are_refused_with_what_to_save(name, tmp_path):
         open_label_table(tmp_path / name, KEYS)
 
 
+@pytest.mark.parametrize("text", ["", "\n\n", "  \n"])
+def test_a_blank_table_is_called_blank(text, tmp_path):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(Error, match=r"t\.csv is no table \(it is blank\); correct it"):
+        open_label_table(tmp_path / "t.csv", KEYS)
+
+
 def read_images(data, **options):
     return open_images(Source(data, Reading(**options)))
 

@@ -121,7 +121,7 @@ def find_delimiter(text: str) -> tuple[str, str]:
 
 def is_spaced(text: str) -> bool:
     """Whether spaces separate columns: in all rows as many, and they are no names with spaces."""
-    header, *rows = islice(read_rows(text, " "), 100) or [[]]
+    header, *rows = [*islice(read_rows(text, " "), 100)] or [[]]
     widths = {len(row) for row in rows} or {len(header)}
     has_names = any(map(is_image_name, text.splitlines()[:100]))
     return len(header) > 1 and widths in ({len(header)}, {len(header) + 1}) and not has_names
