@@ -9,6 +9,7 @@ from latentia.core.contract import HasGenerator
 from latentia.core.parameters import require_at_least
 from latentia.data import Images
 from latentia.metrics.evaluation import Evaluation
+from latentia.metrics.features import check_features
 from latentia.metrics.registry import METRICS
 from latentia.metrics.result import MetricResult, MetricTable
 from latentia.runs.folder import RunFolder
@@ -64,6 +65,7 @@ def measure_run(
     require_at_least("-n", settings["n"], 2)
     require_at_least("--k", settings["k"], 1)
     require_at_least("--seed", settings["seed"], 0)
+    check_features(settings["features"])
     split = rank0_first(lambda: run.split(split_name, images))
     evaluation = Evaluation(run, images, split, **settings)
     return measure_metrics(evaluation, names or _choose_metrics(evaluation), result)

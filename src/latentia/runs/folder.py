@@ -52,7 +52,7 @@ class RunFolder(TrainingFolder):
             content = read_json(path / "run.json")
         except OSError:
             content = {}
-        if not content:
+        if not {"recipe", "arguments"} & content.keys():
             text = "is not a run: it has no readable run.json; give a folder of `latentia train`."
             raise Error(text, subject=path)
         try:

@@ -100,10 +100,11 @@ class Sweep:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             refuse_special_files(self.path)
+            names = [each.name for each in self.path.iterdir() if ".lock" not in each.suffixes]
+            if SWEEP_FILE not in names and any(not name.startswith(".") for name in names):
+                raise Error(f"{self.path} exists and is not a sweep; give another --out.")
             with hold_lock(self.lock_path("sweep"), wait=True):
                 if not file.exists():
-                    if any(".lock" not in each.suffixes for each in self.path.iterdir()):
-                        raise Error(f"{self.path} exists and is not a sweep; give another --out.")
                     write_json(file, metadata)
                 saved = read_json(file, SweepSettings)
         except Error:

@@ -159,7 +159,10 @@ def _open_tensors(path: Path, check: bool = True) -> Iterator[tuple[Any, dict[st
         damage = _describe_damage(path, error)
         problem = f"is not complete: {path.name} {damage}. Train again, or copy the file anew."
         raise DamageError(problem, subject=path.parent) from None
-    problem = f"is not complete: it lacks {path.name}. Train again, or copy it anew."
+    advice = "Train again, or copy it anew"
+    if path.name == "weights.safetensors" and path.with_name(".lock").exists():
+        advice = f"`latentia resume {join_command([path.parent])}` goes on with it"
+    problem = f"is not complete: it lacks {path.name}. {advice}."
     raise Error(problem, subject=path.parent)
 
 
