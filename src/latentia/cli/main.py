@@ -109,9 +109,8 @@ def _split_plugins(words: list[str]) -> tuple[list[str], list[str]]:
 
 def _dispatch(name: str, words: list[str]) -> int | None:
     if name not in COMMANDS:
-        suggestion = suggest_name(name, COMMANDS, " did you mean {}?")
-        names = ", ".join(COMMANDS)
-        raise Error(f"There is no command {name};{suggestion} The commands are {names}.")
+        suggestion = suggest_name(name, COMMANDS, " did you mean {}? The") or " the"
+        raise Error(f"There is no command {name};{suggestion} commands are {', '.join(COMMANDS)}.")
     command = COMMANDS[name]
     if command is train:  # its options depend on the recipe
         return command(words)
