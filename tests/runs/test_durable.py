@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import threading
@@ -30,6 +31,7 @@ from latentia.training.checkpoint import (
     read_metadata,
     read_tensors,
     update_json,
+    write_json,
     write_tensors,
 )
 from mistakes import error
@@ -445,3 +447,19 @@ def test_two_writers_of_results_lose_none(tmp_path):
     update_json(path, lambda: {**read_json(path), "two": 2})
     thread.join()
     assert read_json(path) == {"one": 1, "two": 2}
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (3, "Update latentia, which is older."),
+        (1, "Copy the run anew."),
+        ("3", "Copy the run anew."),
+    ],
+)
+def test_a_run_of_a_later_version_asks_for_that_version(whole, number, advice):
+    content = read_json(whole.path / "run.json")
+    write_json(whole.path / "run.json", {**content, "format": number})
+    message = f"in run.json, format is {number!r}, and must be 2. {advice}"
+    with pytest.raises(Error, match=re.escape(message)):
+        latentia.load(whole.path)

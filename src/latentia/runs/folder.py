@@ -21,7 +21,7 @@ from latentia.data.labels import SOURCE_LABELS, Labels
 from latentia.modifiers.multirate import parse_beta_range
 from latentia.runs.build import AUTOENCODER, build_plan
 from latentia.runs.images import open_run_images
-from latentia.runs.metadata import check_metadata
+from latentia.runs.metadata import FORMAT, check_metadata
 from latentia.runs.recipes import DIFFUSERS, RECIPES, get_recipe, resolve_parameters
 from latentia.training.checkpoint import copy_file, read_json, read_tensors
 from latentia.training.folder import TrainingFolder
@@ -58,7 +58,9 @@ class RunFolder(TrainingFolder):
         try:
             metadata = check_metadata(content)
         except Error as problem:
-            text = f"cannot be opened: in run.json, {problem} Copy the run anew."
+            is_later = isinstance(number := content.get("format"), int) and number > FORMAT
+            advice = "Update latentia, which is older" if is_later else "Copy the run anew"
+            text = f"cannot be opened: in run.json, {problem} {advice}."
             raise Error(text, subject=path) from None
         if not is_intact(path / "run.json"):
             note_missing_checksums(path)
