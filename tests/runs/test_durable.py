@@ -463,3 +463,11 @@ def test_a_run_of_a_later_version_asks_for_that_version(whole, number, advice):
     message = f"in run.json, format is {number!r}, and must be 2. {advice}"
     with pytest.raises(Error, match=re.escape(message)):
         latentia.load(whole.path)
+
+
+def test_a_file_without_json_is_not_said_to_be_an_edit(whole):
+    (whole.path / "run.json").write_text("{")
+    with pytest.raises(DamageError, match=r"it holds no JSON object\. Copy it anew\.$"):
+        latentia.load(whole.path)
+    with pytest.raises(Error, match=r"run\.json holds no JSON \(.*\)"):
+        latentia.make_checksums(whole.path)

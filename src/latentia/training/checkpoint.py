@@ -101,11 +101,10 @@ def read_json(path: Path, hint: Any = Any) -> dict[str, Any]:
     has_checksum = "checksum" in content or is_intact(path) is not None
     if not content or (has_checksum and not is_intact(path)):
         advice = "copy it anew" if path.name == "run.json" else "remove it, and measure again"
-        raise DamageError(
-            f"{problem}. If you edited it, latentia.make_checksums({str(path.parent)!r}) in Python "
-            f"accepts that; else {advice}.",
-            subject=path,
-        )
+        if content:
+            call = f"latentia.make_checksums({str(path.parent)!r})"
+            advice = f"if you edited it, {call} in Python accepts that; else {advice}"
+        raise DamageError(f"{problem}. {advice[0].upper()}{advice[1:]}.", subject=path)
     content.pop("checksum", None)
     try:
         check_json(content, hint)
