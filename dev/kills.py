@@ -1,7 +1,7 @@
 """Kill trainings at random moments, resume them, and compare the bytes with uninterrupted runs.
 
-`python dev/kills.py --kills 300 --seed 0` draws for each kill a family of models and a moment
-between the start of the process and some time after its first save, sends SIGKILL, and resumes
+`python dev/kills.py --kills 300 --seed 0` draws for each kill a family of models and a moment of
+its training, whose process is forked from one that has imported all, sends SIGKILL, and resumes
 until the training ends. The log, the weights and the state must have the bytes of a run that
 nothing interrupted. A kill may come before there is a run: then the same `train` begins again. One
 line a kill; the last line counts, and the exit code is 1 if a byte differs.
@@ -12,13 +12,13 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+from command_kills import start, wait
 
 FILES = ("log.jsonl", "weights.safetensors", "state.safetensors")
 COMMON = "--batch 8 --epochs 12 --save-every 3 --log-every 2 --threads 1 --precision fp32"
@@ -32,25 +32,12 @@ FAMILIES = {
     "image_autoencoder": "--data 24x16.npy --size 24x16 --latent 2 --width 4 --adversary-from 0.1",
     "latent_prior": "--autoencoder parent --width 16 --depth 1",
 }
-# the report is most of a toy's time, and no part of the comparison
-LATENTIA = [
-    sys.executable,
-    "-c",
-    "import sys\nfrom latentia.report import page\npage.write_report = lambda *_: None\n"
-    "from latentia.cli.main import main\nsys.exit(main(sys.argv[1:]))",
-]
 
 
-def start(folder: Path, *words: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [*LATENTIA, *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-
-
-def finish(process: subprocess.Popen) -> None:
-    output, _ = process.communicate()
-    if process.returncode:
-        sys.exit(f"exit code {process.returncode}: {output.decode(errors='replace')}")
+def finish(process: int, folder: Path) -> None:
+    if code := wait(process):
+        log = folder.with_name(f"{folder.name}.log").read_text(errors="replace")
+        sys.exit(f"exit code {code}: {log}")
 
 
 def train_words(family: str, run: str) -> list[str]:
@@ -62,7 +49,7 @@ def prepare(folder: Path) -> None:
     for size in ("28x28", "12x10", "24x20", "24x16"):
         shape = (60, *map(int, size.split("x")))
         np.save(folder / f"{size}.npy", np.random.default_rng(0).integers(0, 256, shape, np.uint8))
-    finish(start(folder, *train_words("mnist_mlp_vae", "parent")))
+    finish(start(train_words("mnist_mlp_vae", "parent"), folder), folder)
 
 
 def read_files(run: Path) -> dict[str, bytes]:
@@ -78,32 +65,37 @@ def main() -> int:
     rng, kills, failures = random.Random(args.seed), 0, 0
     families = (args.families or ",".join(FAMILIES)).split(",")
     whole: dict[str, tuple[dict[str, bytes], float]] = {}
+    import latentia.cli.train_actions  # noqa: F401  (once, for all forks)
+    from latentia.report import page
+
+    page.write_report = lambda *_: None  # most of a toy's time, and no part of the comparison
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder = Path(name, "work")
+        folder.mkdir()
         os.environ["LATENTIA_CACHE"] = str(folder / "cache")
         prepare(folder)
         while kills < args.kills:
             family = families[kills % len(families)]
             if family not in whole:
                 begin = time.monotonic()
-                finish(start(folder, *train_words(family, f"whole-{family}")))
+                finish(start(train_words(family, f"whole-{family}"), folder), folder)
                 whole[family] = read_files(folder / f"whole-{family}"), time.monotonic() - begin
             content, duration = whole[family]
             run, moments = folder / "cut", []
             for _ in range(min(rng.choice((1, 1, 2, 3)), args.kills - kills)):
                 exists = (run / "run.json").exists()
                 words = ["resume", "cut"] if exists else train_words(family, "cut")
-                process, moment = start(folder, *words), rng.uniform(0.2, 1.0) * duration
+                process, moment = start(words, folder), rng.uniform(0, 1) * duration
                 time.sleep(moment)
-                process.send_signal(signal.SIGKILL)  # one that has ended is not killed
-                process.communicate()
-                if process.returncode != -signal.SIGKILL:
+                os.kill(process, signal.SIGKILL)  # one that has ended is not killed
+                if wait(process) != -signal.SIGKILL:
                     continue
                 kills += 1
                 saved = "saved" if (run / "state.safetensors").exists() else "not saved"
                 moments.append(f"{moment:.2f} s ({saved})")
             exists = (run / "run.json").exists()
-            finish(start(folder, *(["resume", "cut"] if exists else train_words(family, "cut"))))
+            words = ["resume", "cut"] if exists else train_words(family, "cut")
+            finish(start(words, folder), folder)
             different = [n for n, c in read_files(run).items() if c != content[n]]
             failures += bool(different)
             verdict = f"differs in {', '.join(different)}" if different else "same bytes"

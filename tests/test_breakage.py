@@ -3,6 +3,8 @@
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import jaxtyping
@@ -63,6 +65,27 @@ def test_a_plugin_that_fails_is_named_in_one_sentence(
 def test_the_home_of_nobody_is_no_traceback(words: list[str], capsys: pytest.CaptureFixture):
     assert main(words) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_backend_that_matplotlib_lacks_is_not_asked_for():
+    code = "from latentia.cli.main import main; main(['recipes']); import latentia.report.figures"
+    environment = {**os.environ, "MPLBACKEND": "nonsense"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("name", ["WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "GROUP_WORLD_SIZE"])
+def test_a_number_of_a_launcher_that_is_none_is_named(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv(name, "two")
+    assert main(["train", "mnist_mlp_vae", "--run", str(tmp_path / "r")]) == 2
+    text = f"The environment variable {name} is 'two'; give a whole number, or remove it.\n"
+    assert capsys.readouterr().err == text
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_rank_without_a_launcher_silences_no_message(monkeypatch, capsys):
+    monkeypatch.setenv("RANK", "1")
+    assert main(["sample", "nowhere"]) == 2
+    assert "There is no run at nowhere" in capsys.readouterr().err
 
 
 def test_a_name_that_is_no_text_is_printed_all_the_same(capfd: pytest.CaptureFixture):

@@ -159,7 +159,7 @@ def test_core_knows_torch_numpy_and_jaxtyping_only():
     standard = {"typing", "types", "collections", "contextlib", "contextvars", "dataclasses"}
     standard |= {"difflib", "enum", "functools", "hashlib", "inspect", "math"}
     standard |= {"contextlib", "errno", "getpass", "json", "platform", "shutil"}
-    standard |= {"importlib", "os", "pathlib", "re", "sys", "time", "shlex"}
+    standard |= {"importlib", "os", "pathlib", "re", "stat", "sys", "time", "shlex"}
     standard |= {"ctypes", "fcntl", "subprocess"}  # of one system each, inside a function
     modules = {
         name.split(".")[0]

@@ -9,7 +9,7 @@ if sys.path[0] == os.getcwd() and not sys.flags.safe_path:
 from latentia.cli.main import main
 
 code = main()
-if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+if os.environ.get("WORLD_SIZE", "1") not in ("", "1"):
     # Everything is written. Threads of the collectives may still ask for Python while it is taken
     # down, which aborts the process and fails a launch that is whole.
     sys.stdout.flush()

@@ -324,3 +324,43 @@ def test_a_damaged_cache_entry_is_made_again(damage, tmp_path, own_cache, capfd,
             assert torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other, path
         error = capfd.readouterr().err
         assert len(error.splitlines()) <= 3, (path, error)
+
+
+FIFOS = [
+    *("run.json", "log.jsonl", "evaluation.json", "diagnosis.json", "weights.safetensors"),
+    *("state.safetensors", ".lock.owner", "progress/samples-0001.png"),
+]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", FIFOS)
+def test_a_fifo_in_a_run_is_named_and_never_opened(name, run, tmp_path, capfd):
+    copy, pipe = tmp_path / "run", tmp_path / "run" / name
+    shutil.copytree(run, copy)
+    pipe.parent.mkdir(exist_ok=True)
+    pipe.unlink(missing_ok=True)
+    os.mkfifo(pipe)
+    (copy / "fit.json").write_text("{}")
+    message = f"{copy} holds a FIFO, {name}; put the file itself in its place, or remove it."
+    for words in (["sample", copy], ["evaluate", copy], ["doctor", copy], ["resume", copy],
+                  ["report", copy], ["train", "latent_prior", "--autoencoder", copy]):  # fmt: skip
+        assert check(capfd, *words, codes=(2,))[1] == message
+    data, options = str(run.parent / "toy.npz"), ["--minutes", "1", "--features", "none"]
+    assert main(["fit", data, *options, "--run", str(copy)]) == 2
+    assert capfd.readouterr().err.splitlines()[-1] == message
+
+
+@pytest.mark.timeout(60)
+def test_a_fifo_or_device_as_a_table_is_named_and_never_opened(run, tmp_path, capfd):
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "zero.csv").symlink_to("/dev/zero")
+    train = ["train", "mnist_mlp_vae", "--data", run.parent / "toy.npz", *TRAIN]
+    for name, kind in (("pipe.csv", "a FIFO"), ("zero.csv", "a socket or device")):
+        path = tmp_path / name
+        for words in (["relate", run, "--labels", path], [*train, "--labels", path],
+                      [*train, "--exclude", path], ["decode", run, "--latents", path],
+                      ["nearest", run, f"{path}:0"]):  # fmt: skip
+            _, error = check(capfd, *words, codes=(2,))
+            assert f"{name} is no table ({kind}, not a file)" in error or (
+                f"{name} cannot be read ({kind}, not a file)" in error
+            )

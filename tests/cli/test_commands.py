@@ -186,8 +186,8 @@ def test_mistakes_in_the_words(place, tmp_path, capsys):
     for words, message in (
         (["--epochs", "-1"], "--epochs is -1; it must be at least 1."),
         (["--batch", "0"], "--batch is 0; it must be at least 1."),
-        (["--lr", "nan"], "--lr is nan; it must be more than 0."),
-        (["--lr", "inf"], "--lr is inf; it must be more than 0."),
+        (["--lr", "nan"], "--lr is nan; it must be a finite number and more than 0."),
+        (["--lr", "inf"], "--lr is inf; it must be a finite number and more than 0."),
         (["--beta", "-2"], "--beta is -2.0; it must be at least 0."),
         (["--validation", "1"], "--validation is 1.0; it must be at least 0 and less than 1."),
         (["--kl-until", "0.3"], "--kl-until does nothing without --kl-schedule"),
@@ -231,6 +231,10 @@ def test_wrong_types_are_refused_by_name(capsys):
         (["--tracker", "foo"], "--tracker is foo; it must be one of tensorboard, wandb, mlflow ("),
     ):
         assert message in error(capsys, "train", "mnist_mlp_vae", *words)
+    assert error(capsys, "sample", "r", "-n", "1e3").startswith(
+        "-n is 1e3; it must be a whole number (number of images"
+    )
+    assert error(capsys, "decode", "r").startswith("Missing from latentia decode: --latents LATENT")
     assert error(capsys, "sample", "r", "--steps", "x").startswith(
         "--steps is x; it must be a whole number ("
     )
@@ -283,7 +287,12 @@ def test_spoilt_weights_are_named(run, capsys):
     assert "is not a whole safetensors file" in spoilt(b"")
     assert "is not a whole safetensors file" in spoilt(b"not tensors at all")
     (run / "weights.safetensors").unlink()
-    assert "is not complete: it lacks weights.safetensors" in error(capsys, "sample", run)
+    text = f"it lacks weights.safetensors. `latentia resume {run}` goes on with it."
+    assert text in error(capsys, "sample", run)
+    assert main(["resume", str(run)]) == 0
+    (run / "weights.safetensors").unlink()
+    (run / ".lock").unlink()  # in a copy by the hub, or of an autoencoder
+    assert "it lacks weights.safetensors. Train again, or" in error(capsys, "sample", run)
 
 
 def test_a_recipe_that_no_longer_fits(run, capsys):

@@ -244,7 +244,7 @@ def test_what_the_coordinates_still_say_of_the_condition(run, capsys):
     text = "nuisance needs a run of --cond, and .* is none; give --metrics probe, which reads every"
     with pytest.raises(Error, match=text):
         plain.evaluate("nuisance")
-    text = "plain was trained without labels, and has no condition; omit --cond."
+    text = "plain was trained without --cond, and has no condition; omit --cond."
     with pytest.raises(Error, match=text):
         plain.reconstruct([0], cond=3)
 

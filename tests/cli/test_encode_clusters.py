@@ -1,5 +1,8 @@
 """`latentia encode --clusters`: the column, what is printed, the picture, copies and the map."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -126,3 +129,31 @@ def test_the_table_colours_the_map_by_group(run, photos, tmp_path):
     column = session.map_columns["cluster"]
     assert column.classes == ["0", "1"]
     np.testing.assert_array_equal(column.values, pd.read_csv(table)["cluster"])
+
+
+@pytest.mark.parametrize("option", ["--copy-to", "--out"])
+def test_a_folder_of_pictures_is_whole_or_not_there(option, run, photos, tmp_path, monkeypatch):
+    """A command that ends halfway leaves nothing in the way of the same command."""
+    monkeypatch.chdir(tmp_path)
+    words = ["encode", run, "--data", photos, "--clusters", "2", "--copy-to", "new"]
+    if option == "--out":
+        words = ["sample", run, "-n", "6", "--out", "new/"]
+    before, count = {path.name for path in tmp_path.iterdir()}, 0
+
+    def write_three(*arguments, function):
+        nonlocal count
+        count += 1
+        if count == 4:
+            raise KeyboardInterrupt
+        return function(*arguments)
+
+    with monkeypatch.context() as patch:
+        copy, write = shutil.copy2, Path.write_bytes
+        patch.setattr(shutil, "copy2", lambda *args: write_three(*args, function=copy))
+        if option == "--out":
+            patch.setattr(Path, "write_bytes", lambda *args: write_three(*args, function=write))
+        assert main([str(word) for word in words]) == 130
+    assert {path.name for path in tmp_path.iterdir()} == before
+    (tmp_path / "new").mkdir()
+    call(*words)
+    assert len(read_bytes(tmp_path / "new")) == (30 if option == "--copy-to" else 6)

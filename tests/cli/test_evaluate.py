@@ -135,9 +135,9 @@ def test_mistakes(larger, capsys):
         "The metrics are elbo, pca, probe, nuisance, nll, fd, kd, prdc, image, memorisation, "
         "disentanglement;" in text
     )
-    assert "There are no features pixel" in error(
-        capsys, "evaluate", run, "--metrics", "fd", "--features", "pixel"
-    )
+    for metric in ("fd", "elbo"):  # which needs none
+        words = ["evaluate", run, "--metrics", metric, "--features", "pixel"]
+        assert "There are no features pixel" in error(capsys, *words)
     assert "--k is 0; it must be at least 1." in error(capsys, "evaluate", run, "--k", "0")
     assert "-n is 1; it must be at least 2." in error(capsys, "evaluate", run, "-n", "1")
     text = error(capsys, "evaluate", run, "--metrics", "memorisation", "--split", "train")

@@ -300,7 +300,7 @@ def test_mistakes(place, tmp_path, capsys):
         "--plugin FILE or an installed package adds one of your own."
     )
     assert error(capsys, "sample", free, "--cond", "cat") == (
-        f"{free} was trained without labels, and has no condition; omit --cond."
+        f"{free} was trained without --cond, and has no condition; omit --cond."
     )
     assert error(capsys, "sample", prior, "--cond", "cow") == (
         "--cond is 'cow'; the classes are 'cat', 'dog'."

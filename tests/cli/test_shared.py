@@ -120,6 +120,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(shared):
     assert all(codes)
     text = "2 processes cannot share 7 images; 2 must divide --batch.\n"
     assert err.count(text) == 1
+    assert not (shared["folder"] / "r").exists()
 
 
 def test_two_processes_stream_the_same_images_in_the_same_splits(shared):

@@ -144,6 +144,7 @@ def test_what_a_sweep_refuses(data, tmp_path, capsys):
     (tmp_path / "full" / "file").touch()
     full = [*over[:-4], "--out", tmp_path / "full", *over[-2:]]
     assert "full exists and is not a sweep; give another --out." in error(capsys, *full)
+    assert [each.name for each in (tmp_path / "full").iterdir()] == ["file"]
     assert main([*map(str, over), "--trials", "2"]) == 0
     assert "holds another sweep (latentia sweep mnist_mlp_vae --over beta=log:0.1:10" in error(
         capsys, *over, "--trials", "3"

@@ -101,3 +101,10 @@ def test_a_training_that_is_dropped_leaves_its_run_free(toy):
     events.close()
     list(resume_run(run.path)[1])
     assert str(os.getpid()) in str(refusal.value)
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a folder of Linux")
+def test_where_no_file_can_be_made_nobody_is_said_to_hold_a_lock():
+    message = r"/proc/x\.lock cannot be written \(No such file"
+    with pytest.raises(latentia.Error, match=message), hold_lock(Path("/proc/x.lock")):
+        pass

@@ -88,6 +88,12 @@ def test_options_out_of_range(how, text):
         Source("digits", Reading(**how))
 
 
+@pytest.mark.parametrize("n", [0, 1798, 99999999])
+def test_no_more_digits_than_there_are(n):
+    with pytest.raises(Error, match=f"^({n:,} digits were requested; give 1 to 1,797|digits:0 is)"):
+        open_images(f"digits:{n}", 8).split("all")
+
+
 def test_no_channels():
     with pytest.raises(
         Error, match="channels is 0; it must be at least 1: 1 for grey, 3 for colou"

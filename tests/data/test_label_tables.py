@@ -265,6 +265,13 @@ def test_other_files_are_refused_with_what_to_save(name, tmp_path):
         open_label_table(tmp_path / name, KEYS)
 
 
+@pytest.mark.parametrize("text", ["", "\n\n", "  \n"])
+def test_a_blank_table_is_called_blank(text, tmp_path):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(Error, match=r"t\.csv is no table \(it is blank\); correct it"):
+        open_label_table(tmp_path / "t.csv", KEYS)
+
+
 def read_images(data, **options):
     return open_images(Source(data, Reading(**options)))
 
@@ -324,3 +331,27 @@ def test_a_table_without_a_first_line_of_names_is_refused(tmp_path):
 def test_no_keys_leave_nothing_out():
     rows, note = find_excluded_rows([], KEYS)
     assert (len(rows), note) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("file label\na/0.png 3\nb/0.png 4\nb/1.png 5\n", {"label": [3, 4, 5]}),
+        ("file   label\n a/0.png  3\n b/0.png  4\n b/1.png  5", {"label": [3, 4, 5]}),
+        ('"file" "my label"\n"1" "a/0.png" "x y"\n"2" "b/0.png" z\n"3" "b/1.png" z', {
+            "my label": ["x y", "z", "z"]}),  # as R writes it
+        ("id split\na/0.png train\nb/0.png test\nb/1.png test", {
+            "split": ["train", "test", "test"]}),
+    ],
+)  # fmt: skip
+def test_spaces_separate_where_nothing_else_does(text, columns, tmp_path):
+    (tmp_path / "t.txt").write_text(text)
+    rows = open_label_table(tmp_path / "t.txt", KEYS).rows
+    assert {name: cells.tolist() for name, cells in rows.items()} == columns
+    assert list(rows.index) == KEYS
+
+
+@pytest.mark.parametrize("text", ["key\na b.png\na b c.png\n", "a b.png\na b c.png"])
+def test_spaces_in_names_separate_nothing(text, tmp_path):
+    (tmp_path / "t.csv").write_text(text)
+    assert open_label_table(tmp_path / "t.csv", ["a b.png", "a b c.png"]).column == "key"

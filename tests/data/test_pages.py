@@ -328,10 +328,11 @@ def test_a_fifo_among_the_files_is_named_and_never_opened(tmp_path):
     Image.fromarray(SAMPLES[..., 0]).save(tmp_path / "a.png")
     os.mkfifo(tmp_path / "pipe")
     os.mkfifo(tmp_path / "metadata.csv")
+    os.mkfifo(tmp_path / "dataset.json")
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
     images, _ = read(tmp_path)
-    expected = "not images, not used: gone (broken link), metadata.csv (FIFO), pipe (FIFO)."
-    assert images.notes == [f"{tmp_path}/: {expected}"]
+    unused = "dataset.json (FIFO), gone (broken link), metadata.csv (FIFO), pipe (FIFO)."
+    assert images.notes == [f"{tmp_path}/: not images, not used: {unused}"]
     os.mkfifo(tmp_path / "b.png")
     with pytest.raises(Error, match=r"1 unreadable of 2 images: b\.png \(a FIFO, not a file\)"):
         read(tmp_path)
@@ -353,3 +354,17 @@ def test_a_link_to_itself_does_not_hide_other_broken_files(tmp_path):
     for part in ("loop.png (Too many levels", "gone.png (No such file", "empty.png (0 bytes)"):
         assert part in str(error.value)
     assert read(tmp_path, skip_unreadable=True)[0].split("all").keys == ["a.png"]
+
+
+def test_pages_that_imagej_declares_and_a_file_does_not_list_are_noted(tmp_path):
+    """As ImageJ writes a stack of more than 4 GB: one page is listed, of many."""
+    description = "ImageJ=1.54f\nimages=10\nslices=10\nloop=false\n"
+    for number, planes in enumerate((STACK[:1], STACK[:2])):
+        path = tmp_path / f"{number}.tif"
+        tifffile.imwrite(path, planes, description=description, metadata=None)
+    note = "declares 10 pages and lists {}: save it anew to read all."
+    images, pixels = read(tmp_path)
+    assert len(pixels) == 3
+    assert images.notes[0] == f"{tmp_path}/: 0.tif: {note.format(1)}"
+    assert images.notes[1] == f"{tmp_path}/: 1.tif: {note.format(2)}"
+    assert not read(tmp_path, pages="first")[0].notes

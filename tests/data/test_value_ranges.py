@@ -170,6 +170,33 @@ def test_dark_images_are_noted_with_the_white_that_was_meant(tmp_path, dtype, gr
         assert get_notes(data, size, white=white) == []  # the option is enough
 
 
+def test_signed_values_of_16_bits_are_noted_with_their_white(tmp_path):
+    """Beside the unsigned ones they reach half of the scale, whatever they are."""
+    array = RNG.integers(0, 32768, (3, 9, 7)).astype(np.int16)
+    for number, plane in enumerate(array):
+        tifffile.imwrite(tmp_path / f"{number}.tif", plane)
+    (note,) = get_notes(str(tmp_path))
+    assert note.endswith("of 65,535; --white 32767 makes 32767 white.")
+    assert get_notes(str(tmp_path), white=32767) == []
+    tifffile.imwrite(tmp_path / "3.tif", array[0].astype(np.uint16))
+    assert get_notes(str(tmp_path)) == []  # these reach what they reach
+
+
+@pytest.mark.parametrize(("dtype", "white"), [("u2", 4095), ("u2", 255), ("i2", 4095)])
+def test_a_hot_pixel_does_not_hide_that_images_are_dark(tmp_path, dtype, white):
+    array = RNG.integers(0, white + 1, (3, 50, 70)).astype(dtype)
+    array[1, 2, 3] = np.iinfo(dtype).max
+    save_files(tmp_path, array, "tif")
+    (note,) = get_notes(str(tmp_path))
+    text = f"all but 1 of 10,500 values are at most {white:,} of 65,535; --white {white} names"
+    assert text in note
+    with pytest.raises(Error, match=r"holds 1 of 3 images outside .* 1\.tif"):
+        read(str(tmp_path), white=white)
+    array[1, 2:4, 3] = np.iinfo(dtype).max  # 2 in 10,500: part of the picture
+    save_files(tmp_path, array, "tif")
+    assert not any("dark" in note for note in get_notes(str(tmp_path))) or dtype == "i2"
+
+
 @pytest.mark.parametrize(
     ("dtype", "greatest"),
     [("u1", 255), ("u1", 60), ("u1", 0), ("u2", 65000), ("u2", 30000), ("f4", 1), ("f4", 0.3)],

@@ -450,7 +450,9 @@ def test_mistakes_on_the_command_line(place, capsys, monkeypatch):
     )
     assert "There is no run at" in error(place / "none")
     assert "none; give a folder" in error(place / "vae", place / "none")  # nothing is served
-    assert "127.0.0.1:99999 cannot be served on" in error(place / "vae", "--port", "99999")
+    for port in ("99999", "-1"):
+        text = f"127.0.0.1:{port} cannot be served on (ports are 0 to 65535)"
+        assert text in error(place / "vae", "--port", port)
     message = error(place / "vae", "--host", "192.0.2.1")  # nobody's: RFC 5737
     assert message.startswith("192.0.2.1 cannot be served on (")
     assert "is not a split" in error(place / "vae", "--split", "dev")

@@ -170,6 +170,11 @@ def test_what_cannot_be_exported_is_said(runs, capsys, monkeypatch):
     (runs / "file").write_text("")
     assert main(["export", str(runs / "vae"), "--out", str(runs / "file")]) == 2
     assert "file cannot be written (Not a directory); give another" in capsys.readouterr().err
+    (runs / "mine").mkdir()
+    (runs / "mine/README.md").write_text("mine")
+    assert main(["export", str(runs / "vae"), "--out", str(runs / "mine")]) == 2
+    assert "mine has files, which are never overwritten; give a new" in capsys.readouterr().err
+    assert [each.read_text() for each in (runs / "mine").iterdir()] == ["mine"]
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     assert main(["export", str(runs / "vae")]) == 2
     assert 'needs onnxscript, of the extra export: pip install "lat' in capsys.readouterr().err

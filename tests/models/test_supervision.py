@@ -116,8 +116,9 @@ def test_a_column_that_cannot_be_learned_is_named(value):
         Supervision(COLUMNS, 2).measure_labels([batch])
 
 
-def test_such_a_column_is_refused_before_there_is_a_run(tmp_path):
-    images, labels = np.random.default_rng(0).random((40, 28, 28)), {"year": [1980.5] * 40}
+@pytest.mark.parametrize("value", [1980.5, 1980, "old"])
+def test_such_a_column_is_refused_before_there_is_a_run(value, tmp_path):
+    images, labels = np.random.default_rng(0).random((40, 28, 28)), {"year": [value] * 40}
     with pytest.raises(Error, match="--supervise year cannot be learned"):
         latentia.train(
             "mnist_mlp_vae", images, labels=labels, supervise="year", run=tmp_path / "run"

@@ -4,8 +4,11 @@ import errno
 import io
 import json
 import os
+import re
 import shutil
 import signal
+import threading
+import time
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
@@ -17,11 +20,20 @@ import torch
 import latentia
 from latentia.api.training import start_run
 from latentia.cli.main import main
-from latentia.core import checksums
-from latentia.core.errors import DamageError
+from latentia.core import checksums, files
+from latentia.core.errors import DamageError, Error
 from latentia.runs.create import create_run
 from latentia.runs.folder import RunFolder
-from latentia.training.checkpoint import read_metadata, read_tensors, write_tensors
+from latentia.training.checkpoint import (
+    atomic_path,
+    atomic_write,
+    read_json,
+    read_metadata,
+    read_tensors,
+    update_json,
+    write_json,
+    write_tensors,
+)
 from mistakes import error
 
 CHANGES = ("mkdir", "rename", "replace", "fsync", "unlink", "rmdir")
@@ -379,3 +391,83 @@ def test_python_returns_results_that_cannot_be_kept(whole):
         results = run.evaluate("elbo")
     assert np.isfinite(results["nelbo_nats"].value)
     assert (whole.path / "evaluation.json").read_bytes() == before
+
+
+@contextmanager
+def write_beside(path, seconds):
+    """Another process that writes a file, slowly, and begins before the block does."""
+    begun = get_context("fork").Event()
+
+    def write():
+        with atomic_path(path) as part:
+            part.write_bytes(b"half of ")
+            begun.set()
+            time.sleep(seconds)
+            part.write_bytes(b"half of it")
+
+    process = get_context("fork").Process(target=write)
+    process.start()
+    assert begun.wait(10)
+    yield process
+    process.join()
+
+
+def test_two_processes_that_write_one_file_do_so_in_turn(tmp_path):
+    path = tmp_path / "a.csv"
+    with write_beside(path, 0.3) as other:
+        atomic_write(path, b"mine")
+        assert path.read_bytes() == b"mine"
+    assert other.exitcode == 0
+    assert [each.name for each in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_a_file_that_another_process_writes_for_long_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "RETRIES", 2)
+    path = tmp_path / "a.csv"
+    with (
+        write_beside(path, 1) as other,
+        pytest.raises(Error, match=r"a\.csv cannot be written \(another process is writing it\)"),
+    ):
+        atomic_write(path, b"mine")
+    assert (other.exitcode, path.read_bytes()) == (0, b"half of it")
+
+
+def test_two_writers_of_results_lose_none(tmp_path):
+    path, inside = tmp_path / "a.json", threading.Event()
+
+    def add_slowly():
+        content = read_json(path)
+        inside.set()
+        time.sleep(0.3)
+        return {**content, "one": 1}
+
+    thread = threading.Thread(target=update_json, args=(path, add_slowly))
+    thread.start()
+    inside.wait(10)
+    update_json(path, lambda: {**read_json(path), "two": 2})
+    thread.join()
+    assert read_json(path) == {"one": 1, "two": 2}
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (3, "Update latentia, which is older."),
+        (1, "Copy the run anew."),
+        ("3", "Copy the run anew."),
+    ],
+)
+def test_a_run_of_a_later_version_asks_for_that_version(whole, number, advice):
+    content = read_json(whole.path / "run.json")
+    write_json(whole.path / "run.json", {**content, "format": number})
+    message = f"in run.json, format is {number!r}, and must be 2. {advice}"
+    with pytest.raises(Error, match=re.escape(message)):
+        latentia.load(whole.path)
+
+
+def test_a_file_without_json_is_not_said_to_be_an_edit(whole):
+    (whole.path / "run.json").write_text("{")
+    with pytest.raises(DamageError, match=r"it holds no JSON object\. Copy it anew\.$"):
+        latentia.load(whole.path)
+    with pytest.raises(Error, match=r"run\.json holds no JSON \(.*\)"):
+        latentia.make_checksums(whole.path)

@@ -48,7 +48,7 @@ def test_a_prior_without_labels_says_so(tmp_path, monkeypatch):
     latentia.train("mnist_mlp_vae", "digits:200", hidden=8, latent=2, run="ae", **tiny)
     for clusters, text in (
         (3, "prior3 was trained without labels, by 3 groups of .*, and --cond is 'cat'; give numb"),
-        (0, "prior0 was trained without labels, and has no condition; omit --cond"),
+        (0, "prior0 was trained without --cond, and has no condition; omit --cond"),
     ):
         sizes = {"width": 8, "depth": 1, "clusters": clusters}
         run = latentia.train(

@@ -104,7 +104,10 @@ def test_choices_for_several_purposes_are_kept_and_spoilt_ones_are_named(place, 
     ("purpose", "said"),
     [
         ("samplin", "--for is samplin; did you mean sampling. it must be reconstruction"),
-        ("regression", "--for is regression; .*regression: with a label column, such as"),
+        (
+            "regression",
+            "--for is regression; it must be .*regression: with a label column, such as",
+        ),
         ("sampling:x", "--for is sampling:x;"),
         ("regression:Year", "--for regression:Year names no label; there are label: name one of"),
     ],

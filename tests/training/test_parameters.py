@@ -20,7 +20,7 @@ UNKNOWN = "conv_vae has no parameter"
         ({"epochs": True}, "--epochs is True; it must be a whole number."),
         ({"epochs": 0}, "--epochs is 0; it must be at least 1."),
         ({"lr": "fast"}, "--lr is 'fast'; it must be a number."),
-        ({"lr": float("nan")}, "--lr is nan; it must be more than 0."),
+        ({"lr": float("nan")}, "--lr is nan; it must be a finite number and more than 0."),
         ({"likelihood": "poisson"}, "it must be one of discretized, bernoulli, gaussian, auto."),
         ({"channels": 0}, "--channels is 0; it must be at least 1."),
         ({"size": 1.5}, "--size is 1.5; it must be a whole number or a word or None."),

@@ -94,7 +94,7 @@ def _run_parser(
             raise
     lines = (line.strip("╭╮╰╯│─").rstrip() for line in box.getvalue().splitlines()[1:])
     # what is indented more is the help of a missing option
-    problem = " ".join(" ".join(line for line in lines if line[:6].strip(" ─-")).split())
+    problem = " ".join(" ".join(line for line in lines if line[:8].strip(" ─-")).split())
     problem = problem.partition(" For full helptext")[0].rstrip(".")
     if problem.startswith("Missing value"):
         problem += ", and one that begins with a dash is written with =, such as --cond=-1"
@@ -205,7 +205,8 @@ def check_option_values(words: list[str], hints: Mapping[str, Any]) -> None:
     """
     for word, next_word in zip(words, [*words, None][1:], strict=True):
         flag, equals, value = word.partition("=")
-        hint = hints.get(flag.removeprefix("--").replace("-", "_")) if flag[:2] == "--" else None
+        is_flag = re.match("--|-[a-z]$", flag)
+        hint = hints.get(flag.lstrip("-").replace("-", "_")) if is_flag else None
         kinds, value = list_types(hint), value if equals else next_word
         if not equals and (value or "").startswith("--"):  # the next option
             value = None

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pyarrow as pa
 
 from latentia.core import distributed
-from latentia.core.errors import Error, catch_write_errors
+from latentia.core.errors import Error
+from latentia.core.folders import fill_folder
 from latentia.data import Images, Split
 from latentia.data.labels import Labels
 from latentia.data.listing import list_files
@@ -70,7 +71,7 @@ def find_files(images: Images, split: Split, target: Path) -> list[Path]:
     keys = strip_pages(split.keys)
     if missing := [key for key in keys if key not in paths]:
         raise Error(f"--copy-to copies files of a folder, and {missing[0]} is none; leave it out.")
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+    if target.exists() and (not target.is_dir() or any(target.glob("[!.]*"))):
         raise Error(f"--copy-to {target} exists, and nothing is overwritten; give a new folder.")
     if target.resolve().is_relative_to(root.resolve()):
         raise Error(f"--copy-to {target} is in the folder of the images; give another folder.")
@@ -79,9 +80,9 @@ def find_files(images: Images, split: Split, target: Path) -> list[Path]:
 
 def copy_files(files: list[Path], split: Split, clusters: Clusters, target: Path) -> None:
     """Copy each file below the folder of its group, with the folders of its key."""
-    with catch_write_errors(target, "give another --copy-to"):
+    with fill_folder(target, "give another --copy-to") as folder:
         for file, key, group in zip(files, strip_pages(split.keys), clusters.labels, strict=True):
-            copy = target / f"cluster-{group}" / key
+            copy = folder / f"cluster-{group}" / key
             copy.parent.mkdir(parents=True, exist_ok=True)
             if not copy.exists():  # another page of the same file
                 shutil.copy2(file, copy)

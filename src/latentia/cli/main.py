@@ -47,6 +47,7 @@ def main(words: list[str] | None = None) -> int:
     # the same cores. OpenMP reads this once, when torch is imported.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    os.environ["MPLBACKEND"] = "agg"  # figures are files; matplotlib fails at a name it lacks
     files, words = _split_plugins(words)
     set_trust(TRUST in words)
     words = [word for word in words if word != TRUST]
@@ -63,7 +64,8 @@ def main(words: list[str] | None = None) -> int:
             load_plugin(file)
         return _dispatch(words[0], words[1:]) or 0
     except Error as problem:
-        if problem.rank_local or os.environ.get("RANK", "0") == "0":
+        has_launcher = os.environ.get("WORLD_SIZE", "").isdecimal()
+        if problem.rank_local or not has_launcher or os.environ.get("RANK", "0") == "0":
             # one write: print writes the end of the line separately, after other processes' text
             sys.stderr.write(f"{problem}\n")
         return problem.exit_code
@@ -88,7 +90,7 @@ def main(words: list[str] | None = None) -> int:
         print(f"There is not enough memory ({reason}); {advice}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
+        print("Interrupted; give the same command again.", file=sys.stderr)
         return 130
 
 
@@ -107,9 +109,8 @@ def _split_plugins(words: list[str]) -> tuple[list[str], list[str]]:
 
 def _dispatch(name: str, words: list[str]) -> int | None:
     if name not in COMMANDS:
-        suggestion = suggest_name(name, COMMANDS, " did you mean {}?")
-        names = ", ".join(COMMANDS)
-        raise Error(f"There is no command {name};{suggestion} The commands are {names}.")
+        suggestion = suggest_name(name, COMMANDS, " did you mean {}? The") or " the"
+        raise Error(f"There is no command {name};{suggestion} commands are {', '.join(COMMANDS)}.")
     command = COMMANDS[name]
     if command is train:  # its options depend on the recipe
         return command(words)

@@ -1,9 +1,12 @@
 """Durable files on Linux, macOS and Windows: synchronisation to disk, and replacement."""
 
+import errno
 import os
 import re
+import stat
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 RESERVED_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d|)(\..*)?", re.IGNORECASE)  # of Windows
@@ -26,6 +29,54 @@ def make_file_name(text: str) -> str:
     """Return a file name that every system allows."""
     name = re.sub(r'[<>:"/\\|?*\0-\x1f]', "_", text).rstrip(". ")
     return f"_{name}" if RESERVED_NAMES.fullmatch(name) else name
+
+
+def describe_special_file(mode: int) -> str:
+    """Name what is no regular file, from its mode as `os.stat` returns it."""
+    names = {stat.S_IFREG: "", stat.S_IFDIR: "folder", stat.S_IFIFO: "FIFO"}
+    return names.get(stat.S_IFMT(mode), "socket or device")
+
+
+def require_file(path: Path) -> None:
+    """Raises: OSError if there is no file, or a FIFO or device, which may be read for ever."""
+    if kind := describe_special_file(path.stat().st_mode):
+        raise OSError(f"a {kind}, not a file")
+
+
+@contextmanager
+def claim_file(path: Path) -> Iterator[None]:
+    """Create a file, or take one that a killed process left, and let no other process claim it.
+
+    Raises: OSError if another process keeps it for over 2 seconds
+    """
+    if os.name == "nt":  # whose programs open no file that another one writes
+        yield
+        return
+    if path.is_symlink():
+        path.unlink()
+    for _ in range(RETRIES):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        if _lock_descriptor(descriptor, path):
+            break
+        os.close(descriptor)
+        time.sleep(0.05)
+    else:
+        raise OSError(errno.EBUSY, "another process is writing it")
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock_descriptor(descriptor: int, path: Path) -> bool:
+    """Lock an open file; False if another process holds it, or has renamed it since."""
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except OSError as error:  # some file systems have no locks
+        return not isinstance(error, BlockingIOError | FileNotFoundError)
 
 
 def sync_file(path: Path) -> None:

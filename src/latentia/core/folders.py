@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from latentia.core.errors import Error, catch_write_errors
+from latentia.core.files import describe_special_file
 from latentia.core.locks import hold_lock
 
 PART = ".part"  # name, or end of the name, of a folder that is being filled
@@ -42,6 +43,16 @@ def fill_folder(path: Path, advice: str) -> Iterator[Path]:
                 shutil.rmtree(part, ignore_errors=True)
                 with suppress(OSError):  # Windows keeps the file of a lock that is held
                     lock_path.unlink()
+
+
+def refuse_special_files(folder: Path) -> None:
+    """Raises: Error if a run's folder holds a FIFO or device, which may be read for ever."""
+    for path in (*folder.glob("*"), *folder.glob("progress/*")):
+        with suppress(OSError):  # a broken link, or a file that is gone by now
+            if (kind := describe_special_file(path.stat().st_mode)) not in ("", "folder"):
+                name = path.relative_to(folder)
+                text = f"holds a {kind}, {name}; put the file itself in its place, or remove it."
+                raise Error(text, subject=folder)
 
 
 def refuse_outward_links(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """File locks: one writer at a time, named in a file beside the lock."""
 
+import errno
 import getpass
 import json
 import os
@@ -35,6 +36,8 @@ def hold_lock(path: Path, *, subject: Path | str = "", wait: bool = False) -> It
         try:
             lock.acquire()
         except Timeout:
+            if not path.exists():  # the library tries where no file can be made, as in /proc
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
             owner = describe_owner(path)
             text = f"is in use by {owner}; wait until that ends, or stop it."
             raise LockedError(text, subject=subject or path) from None

@@ -57,8 +57,10 @@ def describe_requirement(value: Any, hint: Any) -> str:
     bounds = _collect_bounds(hint)
     if is_in_range(value) and all(_satisfies_bound(b, value) for b in bounds):
         return ""
-    limits = " and ".join(BOUNDS[type(b)].format(_get_limit(b)) for b in bounds)
-    return limits or "a finite number"
+    limits = [BOUNDS[type(b)].format(_get_limit(b)) for b in bounds]
+    if not is_in_range(value):
+        limits.insert(0, "a finite number" if isinstance(value, float) else "less than 2**63")
+    return " and ".join(limits)
 
 
 def is_record(kind: Any) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from latentia.core.errors import Error, convert_errors
+from latentia.core.files import require_file
 from latentia.core.text import pluralize
 from latentia.data.name_matching import NamedRows, name_rows
 from latentia.data.number_cells import VALUE, convert_cells
@@ -37,6 +38,7 @@ def open_label_table(path: Path, keys: Sequence[str]) -> NamedRows:
         raise Error(f"{path} does not exist; give a .csv or .parquet file.")
     advice = "correct it, or save it as .csv"
     with convert_errors(lambda reason: f"{path} is no table ({reason}); {advice}."):
+        require_file(path)
         frame = read_table(path)
     columns = list(frame)
     if doubles := {name for name in columns if columns.count(name) > 1}:
@@ -45,7 +47,7 @@ def open_label_table(path: Path, keys: Sequence[str]) -> NamedRows:
     if is_image_name(content.column) or content.has_image_in_header:
         raise Error(
             f"{path} begins with a row of an image ({content.column}), so that its columns have no "
-            "names; add a first line such as file,label."
+            "names; add a first line with a name for each, such as file and label."
         )
     rows, first = content.rows, UNNAMED.format(1)
     if first in rows and rows[first].dtype.kind == "i" and rows[first].is_monotonic_increasing:
@@ -113,7 +115,16 @@ def find_delimiter(text: str) -> tuple[str, str]:
         width, count = max(widths.items(), key=lambda pair: pair[::-1], default=(1, 0))
         return (count if width > 1 else 0), width
 
-    return text, max(",;\t|", key=score)
+    delimiter = max(",;\t|", key=score)
+    return text, " " if score(delimiter)[1] == 1 and is_spaced(text) else delimiter
+
+
+def is_spaced(text: str) -> bool:
+    """Whether spaces separate columns: in all rows as many, and they are no names with spaces."""
+    header, *rows = [*islice(read_rows(text, " "), 100)] or [[]]
+    widths = {len(row) for row in rows} or {len(header)}
+    has_names = any(map(is_image_name, text.splitlines()[:100]))
+    return len(header) > 1 and widths in ({len(header)}, {len(header) + 1}) and not has_names
 
 
 def read_rows(text: str, delimiter: str) -> Iterable[list[str]]:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from latentia.core.errors import Error
+from latentia.core.files import describe_special_file
 from latentia.core.text import abbreviate_list, pluralize
-from latentia.data.pages import IMAGE_SUFFIXES, describe_special_file
+from latentia.data.pages import IMAGE_SUFFIXES
 
 # thumbnails, wastebaskets and the like that systems leave among files
 LITTER = {

@@ -2,7 +2,6 @@
 
 import math
 import re
-import stat
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ import numpy as np
 from typing_extensions import TypeIs
 
 from latentia.core.errors import summarize_exception
+from latentia.core.files import require_file
 from latentia.data.reading import PageOptions
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ IMAGE_SUFFIXES = frozenset(
     ]
 )
 # tags of TIFF
-SUBFILE_TAG, BITS_TAG, PHOTOMETRIC_TAG = 254, 258, 262
+SUBFILE_TAG, BITS_TAG, PHOTOMETRIC_TAG, DESCRIPTION_TAG = 254, 258, 262, 270
 SAMPLES_TAG, PLANAR_TAG, KIND_TAG = 277, 284, 339
 ORIENTATION_TAG = 0x0112  # of TIFF and EXIF
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3  # values of the tag of the samples' kind
@@ -78,15 +78,8 @@ def open_pages(file: Path | bytes, suffix: str, options: PageOptions) -> "Iterat
 def open_stream(file: Path | bytes) -> Stream:
     if isinstance(file, bytes):
         return BytesIO(file)
-    if kind := describe_special_file(file.stat().st_mode):  # opening a FIFO would wait for ever
-        raise DecodeError(f"a {kind}, not a file")
+    require_file(file)
     return file.open("rb")
-
-
-def describe_special_file(mode: int) -> str:
-    """Name what is no regular file, from its mode as `os.stat` returns it."""
-    names = {stat.S_IFREG: "", stat.S_IFDIR: "folder", stat.S_IFIFO: "FIFO"}
-    return names.get(stat.S_IFMT(mode), "socket or device")
 
 
 def iterate_pages(stream: Stream, suffix: str, options: PageOptions) -> "Iterator[Page]":
@@ -146,6 +139,14 @@ def iterate_tiff(stream: Stream, image: "Image | None", options: PageOptions) ->
         tags = getattr(page, "tag_v2", None) or {SUBFILE_TAG: page.subfiletype}
         if number == 0 or not tags.get(SUBFILE_TAG, 0) & (REDUCED | MASK):
             yield page
+
+
+def count_declared_pages(page: "Page") -> int:
+    """Count the pages that the description of ImageJ declares; 0 without one."""
+    is_pillow = is_pillow_image(page)
+    text = getattr(page, "tag_v2", {}).get(DESCRIPTION_TAG, "") if is_pillow else page.description
+    match = re.match(r"ImageJ=.*^images=(\d+)", str(text), re.DOTALL | re.MULTILINE)
+    return int(match[1]) if match else 0
 
 
 def counts_pages(image: "Image") -> bool:

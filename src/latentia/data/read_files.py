@@ -25,6 +25,7 @@ from latentia.data.headers import ImageHeader, join_headers, read_header
 from latentia.data.pages import (
     DecodeError,
     catch_decode_errors,
+    count_declared_pages,
     find_16_bit_colour,
     is_pillow_image,
     open_pages,
@@ -47,13 +48,17 @@ def read_headers(
 
     All pixels are decoded if they are to be checked, or if tiles without content are to be found.
     """
-    headers, are_empty, tiling = [], [], options.tiling
+    headers, are_empty, tiling, n_declared = [], [], options.tiling, 0
     with catch_decode_errors(), open_pages(file, suffix, options) as pages:
         for number, page in enumerate(pages):
+            n_declared = n_declared or count_declared_pages(page)
             headers.append(read_header(page)._replace(page=number))
             if check_pixels or tiling:
                 samples = read_allowed_samples(page, headers[-1], options)
                 are_empty.append(find_empty(samples, tiling) if tiling else [])
+    if len(headers) < n_declared and options.pages != "first":
+        note = f"declares {n_declared} pages and lists {len(headers)}: save it anew to read all"
+        headers[0] = headers[0]._replace(note=note)
     if options.pages == "channels":
         headers = [join_headers(headers)]
         are_empty = [np.all(are_empty, axis=0).tolist() if tiling else []]

@@ -59,8 +59,8 @@ def open_listener(host: str, ports: Sequence[int]) -> socket.socket:
     options: Any = {"family": socket.AF_INET6 if ":" in host else socket.AF_INET}
     options["dualstack_ipv6"] = ":" in host and socket.has_dualstack_ipv6()
     for port in ports:
-        if port >= 2**16:
-            reason = f"ports end at {2**16 - 1}"
+        if not 0 <= port < 2**16:
+            reason = f"ports are 0 to {2**16 - 1}"
             continue
         try:
             return socket.create_server((host, port), **options)

@@ -11,6 +11,7 @@ from latentia.api.run import Run
 from latentia.api.train_and_load import load
 from latentia.api.training import resume_run, start_run
 from latentia.core.errors import Error, catch_write_errors
+from latentia.core.folders import refuse_special_files
 from latentia.core.locks import hold_lock
 from latentia.core.progress import enable_progress
 from latentia.data import Images
@@ -111,6 +112,7 @@ class Fit:
         values = {"minutes": self.request.minutes, **own}
         name = self.request.images.source.name
         request = {"data": name, **{k: str(v) for k, v in values.items()}}
+        refuse_special_files(self.path)
         saved: Any = read_json(self.path / FIT_FILE, FitContent)
         if saved and saved["request"] != request:
             before = ", ".join(f"{k} {v}" for k, v in saved["request"].items())

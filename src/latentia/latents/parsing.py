@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentia.core.errors import Error, summarize_exception
+from latentia.core.files import require_file
 from latentia.core.text import list_cuts
 from latentia.data.label_tables import decode_text, find_delimiter
 from latentia.data.sources.arrays import to_numpy
@@ -91,6 +92,7 @@ def read_latent_row(name: str, decoder: Any) -> Float[Tensor, "1 *latent"]:
 def read_file(path: Path) -> Any:
     """Read a data frame, an array or rows. Raises: Error if the file cannot be read as such."""
     try:
+        require_file(path)
         return FILE_READERS[path.suffix.lower()](path)
     except (OSError, EOFError, ValueError, BadZipFile) as error:
         # numpy's own message advises to load an object, which would run its code

@@ -4,7 +4,7 @@ import math
 from typing import Any, NamedTuple
 
 from latentia.runs.folder import RunFolder
-from latentia.training.checkpoint import read_json, write_json
+from latentia.training.checkpoint import read_json, update_json
 
 CHOICES_FILE = "choices.json"  # in a run folder
 
@@ -50,7 +50,8 @@ class BetaChoice(NamedTuple):
 
 def save_choice(run: RunFolder, choice: BetaChoice) -> None:
     """Write a choice to the run's choices.json; choices for other purposes stay in it."""
-    write_json(run.path / CHOICES_FILE, {**load_choices(run), choice.purpose: choice.to_json()})
+    content = {choice.purpose: choice.to_json()}
+    update_json(run.path / CHOICES_FILE, lambda: {**load_choices(run), **content})
 
 
 def load_choices(run: RunFolder) -> dict[str, Any]:

@@ -37,16 +37,21 @@ def make_extractor(name: str, images: Images) -> FeatureExtractor:
     Raises: Error if the name is unknown, or its package or weights are missing (no other
     extractor replaces it).
     """
+    check_features(name)
     if name == "auto":
         columns = images.split("train").columns.values()
         name = "classifier" if any(values.ndim == 1 for values in columns) else "pixels"
-    if name not in FEATURE_EXTRACTORS:
+    return FEATURE_EXTRACTORS[name](images)
+
+
+def check_features(name: str) -> None:
+    """Raises: Error if there are no features of this name."""
+    if name not in ("auto", *FEATURE_EXTRACTORS):
         suggestion = suggest_name(name, FEATURE_EXTRACTORS, " did you mean {}?")
         raise Error(
             f"There are no features {name};{suggestion} --features takes auto, "
             f"{', '.join(FEATURE_EXTRACTORS)}."
         )
-    return FEATURE_EXTRACTORS[name](images)
 
 
 def _make_classifier_extractor(images: Images) -> FeatureExtractor:

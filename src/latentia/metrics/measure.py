@@ -9,10 +9,11 @@ from latentia.core.contract import HasGenerator
 from latentia.core.parameters import require_at_least
 from latentia.data import Images
 from latentia.metrics.evaluation import Evaluation
+from latentia.metrics.features import check_features
 from latentia.metrics.registry import METRICS
 from latentia.metrics.result import MetricResult, MetricTable
 from latentia.runs.folder import RunFolder
-from latentia.training.checkpoint import read_json, write_json
+from latentia.training.checkpoint import read_json, update_json
 from latentia.training.launch import rank0_first, run_on_rank0_without_collectives
 
 EVALUATION_FILE = "evaluation.json"  # in a run folder
@@ -64,6 +65,7 @@ def measure_run(
     require_at_least("-n", settings["n"], 2)
     require_at_least("--k", settings["k"], 1)
     require_at_least("--seed", settings["seed"], 0)
+    check_features(settings["features"])
     split = rank0_first(lambda: run.split(split_name, images))
     evaluation = Evaluation(run, images, split, **settings)
     return measure_metrics(evaluation, names or _choose_metrics(evaluation), result)
@@ -83,10 +85,13 @@ def _choose_metrics(evaluation: Evaluation) -> list[str]:
 
 def save_metrics(run: RunFolder, result: dict[str, Any]) -> None:
     """Write metrics to the run's evaluation.json; metrics measured before stay in it."""
-    previous = read_evaluation(run)
-    metrics = {**previous.get("metrics", {}), **result.get("metrics", {})}
-    content = {**previous, **result, **({"metrics": metrics} if metrics else {})}
-    write_json(run.path / EVALUATION_FILE, content)
+
+    def add_result() -> dict[str, Any]:
+        previous = read_evaluation(run)
+        metrics = {**previous.get("metrics", {}), **result.get("metrics", {})}
+        return {**previous, **result, **({"metrics": metrics} if metrics else {})}
+
+    update_json(run.path / EVALUATION_FILE, add_result)
 
 
 def read_evaluation(run: RunFolder) -> dict[str, Any]:

@@ -53,6 +53,9 @@ def supervise(
     dims = min(DEFAULT_DIMS, n_dims) if supervise_dims is None else supervise_dims
     model.supervision = supervision = Supervision(columns, dims, supervise_weight)  # pyright: ignore
     if not plan.images.is_recorded:  # a useless column is refused before a run is made
+        if constant := [name for name, count in columns.items() if count == 1]:
+            text = "cannot be learned: all images have one label; name another column, or omit it."
+            raise Error(f"--supervise {constant[0]} {text}")
         supervision.measure_labels([Batch(torch.empty(0), plan.images.split("train").columns)])
     return plan
 

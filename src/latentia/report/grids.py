@@ -15,6 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from latentia.core.errors import Error, catch_write_errors
+from latentia.core.folders import fill_folder
 from latentia.core.tensors import to_bytes, to_display_channels
 from latentia.latents.thumbnails import to_pillow
 from latentia.training.checkpoint import atomic_path
@@ -186,10 +187,14 @@ def save(path: Path | str, encoders: Encoders, option: str = "--out") -> Path:
     """
     suffix, path = check_output(path, *encoders, option=option), Path(path).expanduser()
     content = encoders[suffix]()
-    with catch_write_errors(path, f"give another {option}"):
-        for name, data in content if suffix == FOLDER else [("", content)]:
-            file = path / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(file) as part:
-                part.write_bytes(data)
+    advice = f"give another {option}"
+    if suffix == FOLDER:
+        with fill_folder(path, advice) as folder:
+            for name, data in content:
+                (folder / name).write_bytes(data)
+        return path
+    with catch_write_errors(path, advice):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as part:
+            part.write_bytes(content)
     return path

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from latentia.core.errors import convert_errors
 from latentia.runs.folder import AUTOENCODER, RunFolder, resolve_unnamed_path
 from latentia.training.checkpoint import read_tensors, write_json, write_tensors
 from latentia.training.folder import TrainingFolder
@@ -45,7 +46,8 @@ def make_checksums(run: str | Path) -> None:
     with TrainingFolder(folder).hold_lock():
         for each in (folder, folder / AUTOENCODER):
             for path in filter(Path.exists, (each / name for name in JSON_FILES)):
-                content = json.loads(path.read_bytes())
+                with convert_errors(lambda reason, path=path: f"{path} holds no JSON ({reason})."):
+                    content = json.loads(path.read_bytes())
                 write_json(path, {k: v for k, v in content.items() if k != "checksum"})
             for path in each.glob("*.safetensors"):
                 tensors, metadata = read_tensors(path, check=False)

@@ -58,6 +58,7 @@ def create_run(
     if parent:
         check_data_options(parent, options)
     plan = build.build_plan(recipe, arguments, modifiers, options, parent)
+    plan.rank_batch_size()
     if options.balance is not None:
         plan.images.get_class_names(options.balance)
     build.check_training_memory(recipe, arguments, plan, device)

@@ -23,6 +23,8 @@ def extend_run(run: RunFolder, images: Images, epochs: Any) -> None:
     if old_epochs is None:
         raise Error(f"{metadata['recipe']} has no parameter epochs; leave --epochs out.")
     require_at_least("--epochs", epochs, 1)
+    if epochs == old_epochs:  # the same command again, after a kill
+        return
     step = read_metadata(run.state)["step"] if run.state.exists() else 0
     values = {
         "arguments": {**metadata["arguments"], "epochs": int(epochs)},
@@ -34,8 +36,6 @@ def extend_run(run: RunFolder, images: Images, epochs: Any) -> None:
     if epochs * steps_per_epoch <= step:
         trained = pluralize(step // steps_per_epoch, "epoch")
         raise Error(f"--epochs is {epochs}; {run.path} has trained {trained}: give more.")
-    if epochs == old_epochs:
-        return
     if epochs < old_epochs:
         print_note(f"{run.path} was planned for {old_epochs} epochs; it will end after {epochs}.")
     run.update_metadata(values)

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from latentia.core.checksums import is_intact
 from latentia.core.contract import Model, get_autoencoder
-from latentia.core.errors import DamageError, Error
+from latentia.core.errors import Error
+from latentia.core.folders import refuse_special_files
 from latentia.core.plugins import describe_failures
 from latentia.core.progress import print_note
 from latentia.data import Images, Split
@@ -20,7 +21,7 @@ from latentia.data.labels import SOURCE_LABELS, Labels
 from latentia.modifiers.multirate import parse_beta_range
 from latentia.runs.build import AUTOENCODER, build_plan
 from latentia.runs.images import open_run_images
-from latentia.runs.metadata import check_metadata
+from latentia.runs.metadata import FORMAT, check_metadata
 from latentia.runs.recipes import DIFFUSERS, RECIPES, get_recipe, resolve_parameters
 from latentia.training.checkpoint import copy_file, read_json, read_tensors
 from latentia.training.folder import TrainingFolder
@@ -47,18 +48,19 @@ class RunFolder(TrainingFolder):
         if not path.exists():
             raise Error(f"There is no run at {path}; give a folder that `latentia train` has made.")
         try:
+            refuse_special_files(path)
             content = read_json(path / "run.json")
-        except DamageError:
-            raise
         except OSError:
             content = {}
-        if not content:
+        if not {"recipe", "arguments"} & content.keys():
             text = "is not a run: it has no readable run.json; give a folder of `latentia train`."
             raise Error(text, subject=path)
         try:
             metadata = check_metadata(content)
         except Error as problem:
-            text = f"cannot be opened: in run.json, {problem} Copy the run anew."
+            is_later = isinstance(number := content.get("format"), int) and number > FORMAT
+            advice = "Update latentia, which is older" if is_later else "Copy the run anew"
+            text = f"cannot be opened: in run.json, {problem} {advice}."
             raise Error(text, subject=path) from None
         if not is_intact(path / "run.json"):
             note_missing_checksums(path)

@@ -90,7 +90,7 @@ def parse_condition(
     """
     column: str | None = getattr(model, "column", None)
     if column is None:
-        raise Error(f"{run.path} was trained without labels, and has no condition; omit --cond.")
+        raise Error(f"{run.path} was trained without --cond, and has no condition; omit --cond.")
     if shape := run.metadata["images"]["columns"].get(column):
         return _load_condition_image(run, column, shape, text, data)
     if (condition := get_condition(model)) and not condition.num_classes:

@@ -136,7 +136,8 @@ def choose_beta(
     """
     kind, _, label = purpose.partition(":")
     if kind not in PURPOSES or (kind == "regression") != bool(label):
-        suggestion = suggest_name(kind, PURPOSES, " did you mean {}?")
+        others = PURPOSES.keys() - {kind}
+        suggestion = suggest_name(kind, sorted(others), " did you mean {}?")
         raise Error(
             f"--for is {purpose};{suggestion} it must be reconstruction, sampling, disentangling, "
             "or regression: with a label column, such as regression:Year."

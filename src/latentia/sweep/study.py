@@ -12,6 +12,7 @@ from filelock import FileLock
 from latentia.api.training import resume_run, start_run
 from latentia.core.contract import HasLatents
 from latentia.core.errors import Error, WriteError, catch_write_errors
+from latentia.core.folders import refuse_special_files
 from latentia.core.locks import LockedError, hold_lock
 from latentia.core.text import join_command
 from latentia.metrics.elbo import elbo
@@ -98,10 +99,12 @@ class Sweep:
         file = self.path / SWEEP_FILE
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            refuse_special_files(self.path)
+            names = [each.name for each in self.path.iterdir() if ".lock" not in each.suffixes]
+            if SWEEP_FILE not in names and any(not name.startswith(".") for name in names):
+                raise Error(f"{self.path} exists and is not a sweep; give another --out.")
             with hold_lock(self.lock_path("sweep"), wait=True):
                 if not file.exists():
-                    if any(".lock" not in each.suffixes for each in self.path.iterdir()):
-                        raise Error(f"{self.path} exists and is not a sweep; give another --out.")
                     write_json(file, metadata)
                 saved = read_json(file, SweepSettings)
         except Error:

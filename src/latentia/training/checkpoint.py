@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from latentia.core.checksums import BLANK, is_intact, seal_content
 from latentia.core.errors import DamageError, Error, catch_write_errors
-from latentia.core.files import replace_file, sync_file, sync_folder
+from latentia.core.files import claim_file, replace_file, sync_file, sync_folder
 from latentia.core.json_types import check_json, parse_json
 from latentia.core.text import join_command
 
@@ -47,16 +47,16 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary name to write to, then sync the file and rename it to `path`.
 
     A reader sees the old content or the new, never a part. An exception removes the file. A link
-    at `path` is replaced, not followed.
+    at `path` is replaced, not followed. Two processes do not write one file at once.
     """
     temporary_path = path.with_name(f".{path.name}.part")
-    try:
-        temporary_path.unlink(missing_ok=True)  # of a killed process, or a link
-        yield temporary_path
-        sync_file(temporary_path)
-        replace_file(temporary_path, path)
-    finally:
-        temporary_path.unlink(missing_ok=True)
+    with claim_file(temporary_path):
+        try:
+            yield temporary_path
+            sync_file(temporary_path)
+            replace_file(temporary_path, path)
+        finally:
+            temporary_path.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 
@@ -73,8 +73,15 @@ def copy_file(source: Path, path: Path) -> None:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON object with the checksum of the file."""
-    text = json.dumps({"checksum": BLANK, **content}, indent=1, allow_nan=False) + "\n"
-    atomic_write(path, seal_content(text.encode()))
+    update_json(path, lambda: content)
+
+
+def update_json(path: Path, change: Callable[[], dict[str, Any]]) -> None:
+    """Write the JSON object that `change` makes of the file, while no other process writes it."""
+    with catch_write_errors(path), atomic_path(path) as temporary_path:
+        content = {"checksum": BLANK, **change()}
+        text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+        temporary_path.write_bytes(seal_content(text.encode()))
 
 
 def read_json(path: Path, hint: Any = Any) -> dict[str, Any]:
@@ -94,11 +101,10 @@ def read_json(path: Path, hint: Any = Any) -> dict[str, Any]:
     has_checksum = "checksum" in content or is_intact(path) is not None
     if not content or (has_checksum and not is_intact(path)):
         advice = "copy it anew" if path.name == "run.json" else "remove it, and measure again"
-        raise DamageError(
-            f"{problem}. If you edited it, latentia.make_checksums({str(path.parent)!r}) in Python "
-            f"accepts that; else {advice}.",
-            subject=path,
-        )
+        if content:
+            call = f"latentia.make_checksums({str(path.parent)!r})"
+            advice = f"if you edited it, {call} in Python accepts that; else {advice}"
+        raise DamageError(f"{problem}. {advice[0].upper()}{advice[1:]}.", subject=path)
     content.pop("checksum", None)
     try:
         check_json(content, hint)
@@ -152,7 +158,10 @@ def _open_tensors(path: Path, check: bool = True) -> Iterator[tuple[Any, dict[st
         damage = f"{path.name} is not a whole safetensors file ({error})"
         problem = f"is not complete: {damage}. Train again, or copy the file anew."
         raise DamageError(problem, subject=path.parent) from None
-    problem = f"is not complete: it lacks {path.name}. Train again, or copy it anew."
+    advice = "Train again, or copy it anew"
+    if path.name == "weights.safetensors" and path.with_name(".lock").exists():
+        advice = f"`latentia resume {join_command([path.parent])}` goes on with it"
+    problem = f"is not complete: it lacks {path.name}. {advice}."
     raise Error(problem, subject=path.parent)
 
 

@@ -67,7 +67,12 @@ def init_distributed() -> Iterator[None]:
 
 def env_int(name: str, default: int = 1) -> int:
     """Read a number from the environment; an empty variable counts as missing."""
-    return int(os.environ.get(name) or default)
+    text = os.environ.get(name) or str(default)
+    try:
+        return int(text)
+    except ValueError:
+        advice = "give a whole number, or remove it"
+        raise Error(f"The environment variable {name} is {text!r}; {advice}.") from None
 
 
 def count_requested_processes() -> int:

@@ -8,7 +8,6 @@ import torch
 
 from latentia.core import distributed
 from latentia.core.contract import Batch, StepContext
-from latentia.core.errors import Error
 from latentia.core.seeding import make_generator, restore_global_generators
 from latentia.core.spans import STEP_SPAN, record_span
 from latentia.core.tensors import has_float64
@@ -100,12 +99,7 @@ class Loop:
         dtype = None if has_float64(self.device) else torch.float32
         plan.model.to(device=self.device, dtype=dtype, memory_format=torch.channels_last).train()  # pyright: ignore
         images = plan.images.split("train").to(self.device)
-        self.batch_size = plan.batch_size()
-        self.rank_batch_size, rest = divmod(self.batch_size, distributed.world_size())
-        if rest:
-            n = distributed.world_size()
-            text = f"{n} processes cannot share {self.batch_size} images; {n} must divide --batch."
-            raise Error(text, on_all_ranks=True)
+        self.batch_size, self.rank_batch_size = plan.batch_size(), plan.rank_batch_size()
         batches = images.iterate_batches(images.max_batch_size())
         self.images = images.with_columns(plan.model.setup(batches))
         # the short last batch is left out: each epoch's order leaves out other images

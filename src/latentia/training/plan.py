@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le, Lt
 
+from latentia.core import distributed
 from latentia.core.contract import Model, StepContext
 from latentia.core.errors import Error
 from latentia.core.tensors import ImageTensor
@@ -108,6 +109,14 @@ class Plan:
         if n := len(self.images.split("train")):
             return min(self.batch, n)
         raise Error("There is no image to train on; give more, or a smaller --validation.")
+
+    def rank_batch_size(self) -> int:
+        """Return each process's number of images in a step. Raises: Error if they cannot share."""
+        batch, n = self.batch_size(), distributed.world_size()
+        if batch % n == 0:
+            return batch // n
+        text = f"{n} processes cannot share {batch} images; {n} must divide --batch."
+        raise Error(text, on_all_ranks=True)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ class FolderReader:
         images, others = [], []
         for file in self.entries:
             (images if self.is_image(file) else others).append(file)
-        label_files = [file for file in others if is_label_file(file) and not file.problem]
+        label_files = [file for file in others if is_label_file(file)]
         others = [file for file in others if file not in label_files]
         other_keys = [f"{f.key} ({f.problem})" if f.problem else f.key for f in others]
         if not images:
@@ -116,7 +116,11 @@ LABEL_FILES = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "dataset.js
 
 def is_label_file(file: FileEntry) -> bool:
     name = file.path.name.lower()
-    return name in LABEL_FILES and (name != "dataset.json" or is_of_stylegan(file))
+    return (
+        not file.problem
+        and name in LABEL_FILES
+        and (name != "dataset.json" or is_of_stylegan(file))
+    )
 
 
 def is_of_stylegan(file: FileEntry) -> bool:

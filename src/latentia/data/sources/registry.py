@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from latentia.core.errors import Error
+from latentia.core.files import describe_special_file
 from latentia.core.plugins import describe_failures
 from latentia.core.registry import ADVICE, Registry
 from latentia.core.text import suggest_name
 from latentia.data.foreign_formats import find_advice
 from latentia.data.listing import drop_litter, list_files, looks_like_image, make_file_entry
-from latentia.data.pages import IMAGE_SUFFIXES, describe_special_file
+from latentia.data.pages import IMAGE_SUFFIXES
 from latentia.data.reader import Reader
 from latentia.data.reading import DEFAULT_READING, Reading
 from latentia.data.sources import arrays

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from latentia.core.errors import Error
 from latentia.data.aspect import resize_planes
 from latentia.data.synthetic.blocks import SyntheticImages
 
@@ -38,6 +39,8 @@ def make_digits(n: int = 1797, size: int = 32) -> SyntheticImages:
     from sklearn.datasets import load_digits
 
     data: Any = load_digits()
+    if not 0 < n <= len(data.images):
+        raise Error(f"{n:,} digits were requested; give 1 to {len(data.images):,}.")
     small = (data.images[:n] / 16).astype(np.float32)
     large = resize_planes(small, (size, size), "stretch")[:, None]
     labels, names = data.target[:n].astype(np.int64), [str(name) for name in data.target_names]
