@@ -214,7 +214,8 @@ def test_the_hub_knows_every_key_of_run_json(run_in_memory: latentia.Run, tmp_pa
         epochs=1, batch=8, progress=False,
     )  # fmt: skip
     written = {key for run in (binary, prior) for key in run.metadata}
-    assert written == METADATA_KEYS
+    others = {"closed_form", "extended", "init"}  # of photo_vae and of two commands: test_push.py
+    assert written | others == METADATA_KEYS
 
 
 @pytest.mark.parametrize(
