@@ -94,7 +94,7 @@ def test_choices_for_several_purposes_are_kept_and_spoilt_ones_are_named(place, 
         "reconstruction": 1.0,
     }
     (run.path / "choices.json").write_text("[")
-    with pytest.raises(Error, match=r"choices.json is damaged: .* remove it, and measure again"):
+    with pytest.raises(Error, match=r"choices.json is damaged: .* Remove it, and measure again"):
         load_choices(run)
     (run.path / "choices.json").unlink()
     assert load_choices(run) == {}

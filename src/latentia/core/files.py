@@ -8,6 +8,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+from typing import Any
+
+try:
+    import fcntl as posix_locks
+except ImportError:  # Windows
+    posix_locks: Any = None
 
 RESERVED_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d|)(\..*)?", re.IGNORECASE)  # of Windows
 RETRIES = 40  # 2 s in all, for which another program may read a file that is to be replaced
@@ -49,7 +55,7 @@ def claim_file(path: Path) -> Iterator[None]:
 
     Raises: OSError if another process keeps it for over 2 seconds
     """
-    if os.name == "nt":  # whose programs open no file that another one writes
+    if posix_locks is None:  # programs of Windows open no file that another one writes
         yield
         return
     if path.is_symlink():
@@ -70,10 +76,8 @@ def claim_file(path: Path) -> Iterator[None]:
 
 def _lock_descriptor(descriptor: int, path: Path) -> bool:
     """Lock an open file; False if another process holds it, or has renamed it since."""
-    import fcntl
-
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        posix_locks.flock(descriptor, posix_locks.LOCK_EX | posix_locks.LOCK_NB)
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except OSError as error:  # some file systems have no locks
         return not isinstance(error, BlockingIOError | FileNotFoundError)
