@@ -60,3 +60,13 @@ def test_missing_or_other_weights_are_refused(monkeypatch, package, digest, text
     with pytest.raises(Error, match=text):
         make_extractor("efficientnet", open_images("digits:20", size=16, channels=1))
     load_network.cache_clear()
+
+
+def test_a_network_that_is_loaded_leaves_the_numbers_that_are_drawn_next():
+    """Or initial weights would depend on whether the process had loaded it, as `fit` has."""
+    load_network.cache_clear()
+    torch.manual_seed(0)
+    load_network()
+    drawn = torch.rand(3)
+    torch.manual_seed(0)
+    assert torch.equal(torch.rand(3), drawn)

