@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 import traceback
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +109,7 @@ def prepare(folder: Path) -> None:
         Image.fromarray(image).save(path)
     words = ["train", "mnist_mlp_vae", *TRAIN.split(), "--multirate", "0.1:10", "--run"]
     assert wait(start([*words, "run"], folder)) == 0
-    process = start([*words[:4], *words[4:], "cut"], folder)
+    process = start([*words, "cut"], folder)
     while not (folder / "cut/state.safetensors").exists():
         time.sleep(0.01)
     os.kill(process, signal.SIGKILL)
@@ -133,43 +134,53 @@ def main() -> int:
     prepare(base)
     for name in args.commands.split(",") if args.commands else COMMANDS:
         words = COMMANDS[name].split()
-        shutil.rmtree(cut, ignore_errors=True)
-        shutil.copytree(base, cut)
+        copy_anew(base, cut)
         begin = time.monotonic()
         code = wait(start(words, cut, -1))
         seconds = time.monotonic() - begin
         expected, count = read_files(cut), int((args.out / "work.count").read_text())
         print(f"{name}: code {code}, {seconds:.1f} s, {count} writes", flush=True)
-        for number in (signal.SIGKILL, signal.SIGINT):
-            steps = sorted({1 + k * count // args.stops for k in range(args.stops)})
-            for step in steps:
-                shutil.rmtree(cut, ignore_errors=True)
-                shutil.copytree(base, cut)
-                if args.moments:
-                    place = rng.uniform(0.02, 1) * seconds
-                    process = start(words, cut)
-                    time.sleep(place)
-                    os.kill(process, number)
-                else:
-                    place, process = step, start(words, cut, step, number)
-                stopped, n_stops = wait(process), n_stops + 1
-                text = (args.out / "work.log").read_text(errors="replace")
-                left = [f for f in read_files(cut) if ".part" in f or ".tmp" in f]
-                faults = []
-                if number == signal.SIGINT and (left or stopped not in (130, 0, 1)):
-                    faults.append(f"interrupted with code {stopped}, left {left}: {text[-600:]}")
-                again = wait(start(repeat(words, cut), cut))
-                text = (args.out / "work.log").read_text(errors="replace")
-                files = read_files(cut)
-                different = [f for f in files.keys() | expected.keys()
-                             if files.get(f) != expected.get(f)]  # fmt: skip
-                if again != code or different:
-                    faults.append(f"again: code {again}, different {different}: {text[-600:]}")
-                for fault in faults:
-                    print(f"  {signal.Signals(number).name} at {place}: {fault}", flush=True)
-                n_faults += bool(faults)
+        steps = sorted({1 + k * count // args.stops for k in range(args.stops)})
+        for number, step in product((signal.SIGKILL, signal.SIGINT), steps):
+            copy_anew(base, cut)
+            moment = rng.uniform(0.02, 1) * seconds if args.moments else None
+            faults = stop(words, cut, number, step, moment)
+            again = wait(start(repeat(words, cut), cut))
+            files = read_files(cut)
+            names = files.keys() | expected.keys()
+            different = [each for each in names if files.get(each) != expected.get(each)]
+            if again != code or different:
+                faults.append(f"again: code {again}, different {different}: {read_log(cut)}")
+            for fault in faults:
+                place = step if moment is None else f"{moment:.2f} s"
+                print(f"  {signal.Signals(number).name} at {place}: {fault}", flush=True)
+            n_stops, n_faults = n_stops + 1, n_faults + bool(faults)
     print(f"{n_stops} stops, seed {args.seed}: {n_faults} with faults")
     return 1 if n_faults else 0
+
+
+def copy_anew(base: Path, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(base, folder)
+
+
+def read_log(folder: Path) -> str:
+    return folder.with_name(f"{folder.name}.log").read_text(errors="replace")[-600:]
+
+
+def stop(words: list[str], folder: Path, number: int, step: int, moment: float | None) -> list[str]:
+    """Stop a command at a write, or after so many seconds; return what is wrong afterwards."""
+    before = read_files(folder)  # a kill may have left a file in the run that it stopped
+    process = start(words, folder, step if moment is None else 0, number)
+    if moment is not None:
+        time.sleep(moment)
+        os.kill(process, number)
+    code = wait(process)
+    new = read_files(folder).keys() - before
+    left = [each for each in new if ".part" in each or ".tmp" in each]
+    if number == signal.SIGINT and (left or code not in (130, 0, 1)):
+        return [f"interrupted with code {code}, left {left}: {read_log(folder)}"]
+    return []
 
 
 def repeat(words: list[str], folder: Path) -> list[str]:

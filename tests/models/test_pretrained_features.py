@@ -62,7 +62,7 @@ def test_missing_or_other_weights_are_refused(monkeypatch, package, digest, text
     load_network.cache_clear()
 
 
-def test_a_network_that_is_loaded_leaves_the_numbers_that_are_drawn_next():
+def test_loading_the_network_changes_no_random_numbers_after_it():
     """Or initial weights would depend on whether the process had loaded it, as `fit` has."""
     load_network.cache_clear()
     torch.manual_seed(0)

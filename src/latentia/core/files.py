@@ -11,9 +11,9 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
 try:
-    import fcntl as posix_locks
+    import fcntl
 except ImportError:  # Windows
-    posix_locks: Any = None
+    fcntl: Any = None
 
 RESERVED_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d|)(\..*)?", re.IGNORECASE)  # of Windows
 RETRIES = 40  # 2 s in all, for which another program may read a file that is to be replaced
@@ -53,9 +53,11 @@ def require_file(path: Path) -> None:
 def claim_file(path: Path) -> Iterator[None]:
     """Create a file, or take one that a killed process left, and let no other process claim it.
 
+    The lock is that of the file itself, which is renamed within the block: `filelock` locks a name.
+
     Raises: OSError if another process keeps it for over 2 seconds
     """
-    if posix_locks is None:  # programs of Windows open no file that another one writes
+    if fcntl is None:  # programs of Windows open no file that another one writes
         yield
         return
     if path.is_symlink():
@@ -77,7 +79,7 @@ def claim_file(path: Path) -> Iterator[None]:
 def _lock_descriptor(descriptor: int, path: Path) -> bool:
     """Lock an open file; False if another process holds it, or has renamed it since."""
     try:
-        posix_locks.flock(descriptor, posix_locks.LOCK_EX | posix_locks.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except OSError as error:  # some file systems have no locks
         return not isinstance(error, BlockingIOError | FileNotFoundError)
@@ -101,9 +103,7 @@ def sync_folder(path: Path) -> None:
 
 def _sync_descriptor(descriptor: int) -> None:
     os.fsync(descriptor)
-    with suppress(ImportError, AttributeError, OSError):  # after fsync macOS's disk may still wait
-        import fcntl
-
+    with suppress(AttributeError, OSError):  # after fsync macOS's disk may still wait
         fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)  # pyright: ignore[reportAttributeAccessIssue]
 
 

@@ -19,6 +19,8 @@ from latentia.data.read_files import read_headers, read_images
 from latentia.data.tiles import check_single
 from latentia.report.rendered_images import RenderedImages
 
+MAX_MEGAPIXELS = 40
+
 
 class InputImage(NamedTuple):
     """An image (1, c, h, w), its name in a command, and its key if it is one of the run's images.
@@ -42,9 +44,6 @@ class Rendering(NamedTuple):
 
     def format_command(self, suffix: str) -> str:
         return join_command([*self.command, "--out", f"{self.command[1]}{suffix}"])
-
-
-MAX_MEGAPIXELS = 40
 
 
 def sanitize_file_name(name: str) -> str:

@@ -13,6 +13,7 @@ from latentia.core.tensors import to_float32
 Logits = Float[Tensor, " b"]
 Patches = Float[Tensor, "b *patches"]  # a critic of patches has several logits an image
 Images = Sequence[Float[Tensor, "b *any"]]
+Features = Sequence[Float[Tensor, "b ..."]]  # one tensor for each layer
 
 
 def real_bce(logits: Patches) -> Logits:
@@ -104,9 +105,6 @@ def with_known_gradient(value: Logits, outputs: Images, gradients: Images) -> Lo
     products = [(to_float32(x) * gradient).flatten(1).sum(1) for x, gradient in pairs]
     inner = torch.stack(products).sum(0)
     return value.detach() + (inner - inner.detach())
-
-
-Features = Sequence[Float[Tensor, "b ..."]]  # one tensor for each layer
 
 
 def feature_matching_loss(fake: Features, real: Features) -> Float[Tensor, " b"]:

