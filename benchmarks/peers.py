@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from turns import serve
 
+Precision = Literal["auto", "bf16", "fp32"]
 Work = Callable[[], object]
 MLP_COUNT, CONV_COUNT = 652_824, 424_480 + 108_993
 
@@ -204,7 +205,7 @@ def keras_conv(images: np.ndarray) -> Work:
     return lambda: model.fit(x, x, batch_size=128, epochs=1, verbose=0)
 
 
-def make_loop(recipe: str, images: np.ndarray, precision: Literal["bf16", "fp32"], **knobs: Any):
+def make_loop(recipe: str, images: np.ndarray, precision: Precision, **knobs: Any):
     """Return the training loop of a recipe at its defaults, batch 128, on these images."""
     import latentia
     from latentia.runs.create import create_run
@@ -218,7 +219,7 @@ def make_loop(recipe: str, images: np.ndarray, precision: Literal["bf16", "fp32"
     return Loop(plan, run, run.options)
 
 
-def train_epoch(recipe: str, images: np.ndarray, precision: Literal["bf16", "fp32"]) -> Work:
+def train_epoch(recipe: str, images: np.ndarray, precision: Precision) -> Work:
     """An epoch of a recipe as `latentia train` runs it, with its log and its saves."""
     loop, stop_event = make_loop(recipe, images, precision), threading.Event()
 
@@ -274,7 +275,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", choices=[*WORKS, *RECIPES, "example-10"])
     parser.add_argument("images", metavar="IMAGES.npz")
-    parser.add_argument("--precision", choices=["bf16", "fp32"], default="fp32")
+    parser.add_argument("--precision", choices=["auto", "bf16", "fp32"], default="fp32")
     args = parser.parse_args()
     with np.load(args.images) as arrays:
         train = arrays["train"]

@@ -1,7 +1,7 @@
 """Compare the speed of latentia with its peers on the same work; write docs/benchmarks/speed.md.
 
 python benchmarks/speed.py --data ../shared/data/mnist [--pythae PYTHON] [--keras PYTHON]
-    [--repeats 5] [--only WORD ...] --out docs/benchmarks/speed.md
+    [--repeats 5] [--images 60000] [--only WORD ...] --out docs/benchmarks/speed.md
 
 --pythae and --keras are the Python of an environment with that library; `make bench` makes both.
 benchmarks/peers.py and vaegan_step.py serve the work, each piece in a process of its own. Ratios
@@ -24,6 +24,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
+from page import read_section, write_section
 from peers import make_loop
 from torch.utils.flop_counter import FlopCounterMode
 from turns import TurnTimes, Worker, compare, format_spread, time_process
@@ -32,7 +33,7 @@ from latentia.core.tensors import to_bytes
 from latentia.data import open_images
 from latentia.training.checkpoint import read_metadata
 from latentia.training.log import read_rows
-from latentia.training.precision import find_processor_name
+from latentia.training.precision import describe_processor, find_precision, get_timings
 
 HERE = Path(__file__).parent
 TARGET = 105.3  # nats on the test images, the example program's after ten epochs
@@ -58,7 +59,7 @@ class Setting(NamedTuple):
     pythons: dict[str, str | None]
     repeats: int
     folder: Path
-    precision: Literal["bf16", "fp32"]
+    precision: Literal["auto", "bf16", "fp32"]
 
 
 Measure = Callable[[Setting], TurnTimes]
@@ -95,6 +96,10 @@ def measure_target(setting: Setting) -> TurnTimes:
 
     Raises: SystemExit if a run of mnist_fast does not reach the target.
     """
+
+    with np.load(setting.images) as arrays:
+        if len(arrays["train"]) < 60_000:
+            raise LookupError("needs epochs of 60,000 images")
 
     def ours() -> float:
         run = setting.folder / f"fast-{len(list(setting.folder.iterdir()))}"
@@ -217,16 +222,23 @@ def measure_peak_flops(dtype: torch.dtype, side: int = 2048, repeats: int = 7) -
     return 2 * side**3 / min(seconds)
 
 
-def count_flops(recipe: str, setting: Setting) -> float:
-    """Count the floating-point operations of matrix products and convolutions in an epoch."""
+def describe_use(recipe: str, setting: Setting, seconds: float) -> str:
+    """Describe the arithmetic of an epoch that took so long, beside that of a matrix product.
+
+    Both are of the number format that the training takes.
+    """
     with np.load(setting.images) as arrays:
         loop = make_loop(recipe, arrays["train"], setting.precision)
     with FlopCounterMode(display=False) as counter:
         loop.train_step(loop.step_context())
-    return counter.get_total_flops() * loop.steps_per_epoch
+    speed = counter.get_total_flops() * loop.steps_per_epoch / seconds
+    precision = find_precision(setting.precision, loop.device, loop.plan.model)
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    share = speed / measure_peak_flops(kind)
+    return f"{speed / 1e12:.3f} TFLOP/s, {share:.0%} of a product in {str(kind)[6:]}"
 
 
-def measure_row(bench: Bench, setting: Setting, peak_flops: dict[torch.dtype, float]) -> str:
+def measure_row(bench: Bench, setting: Setting) -> str:
     start = f"| {bench.work} | {bench.peer} |"
     try:
         times = bench.measure(setting)
@@ -239,11 +251,7 @@ def measure_row(bench: Bench, setting: Setting, peak_flops: dict[torch.dtype, fl
     seconds = f"{statistics.median(times.peer):.2f} s, {statistics.median(times.ours):.2f} s"
     notes = [] if is_met else ["missed"]
     if bench.recipe:
-        speed = count_flops(bench.recipe, setting) / statistics.median(times.ours)
-        fractions = ", ".join(
-            f"{speed / peak:.0%} of {str(k)[6:]}" for k, peak in peak_flops.items()
-        )
-        notes.append(f"{speed / 1e12:.3f} TFLOP/s, {fractions}")
+        notes.append(describe_use(bench.recipe, setting, statistics.median(times.ours)))
     return f"{start} **{format_spread(ratios)}** | {bar} | {seconds} | {'; '.join(notes)} |"
 
 
@@ -254,9 +262,12 @@ def main() -> None:
     parser.add_argument("--keras")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument(
+        "--images", type=int, default=60_000, help="of an epoch; fewer for a slow processor"
+    )
+    parser.add_argument(
         "--precision",
-        choices=["bf16", "fp32"],
-        default="bf16",
+        choices=["auto", "bf16", "fp32"],
+        default="auto",
         help="of latentia, for the whole table",
     )
     parser.add_argument(
@@ -268,37 +279,41 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     folder = Path(tempfile.mkdtemp())
-    train = open_images(args.data, size=28, channels=1).split("all").get_batch(slice(0, 60_000))
-    np.savez(folder / "mnist.npz", train=to_bytes(train.image).numpy())
+    split = open_images(args.data, size=28, channels=1).split("all")
+    train = to_bytes(split.get_batch(slice(0, args.images)).image).numpy()
+    np.savez(folder / "mnist.npz", train=train)
     pythons = {"pythae": args.pythae, "keras": args.keras}
     setting = Setting(
         args.data, str(folder / "mnist.npz"), pythons, args.repeats, folder, args.precision
     )
-    load = os.getloadavg()[0]
-    peak_flops = {kind: measure_peak_flops(kind) for kind in (torch.float32, torch.bfloat16)}
+    load, processor = os.getloadavg()[0], describe_processor()
+    has_bf16 = "bf16" in {timing.choice for timing in get_timings().values()}
+    formats = (torch.float32, torch.bfloat16) if has_bf16 else (torch.float32,)
+    peaks = [f"{str(k)[6:]} {measure_peak_flops(k) / 1e12:.2f} TFLOP/s" for k in formats]
     lines = ["| work | peer | speed ratio | target | seconds: peer, latentia | |", "|---" * 6 + "|"]
     print(lines[0])
     for bench in BENCHES:
         if all(word in f"{bench.work} {bench.peer}" for word in args.only):
-            lines.append(measure_row(bench, setting, peak_flops))
+            lines.append(measure_row(bench, setting))
             print(lines[-1], flush=True)
     shutil.rmtree(folder)
-    tops = [f"{str(kind)[6:]} {value / 1e12:.2f} TFLOP/s" for kind, value in peak_flops.items()]
+    machine = f"{processor['processor']}, {processor['instructions']}"
     conditions = (
-        f"{os.cpu_count()} cores of a {find_processor_name()}, PyTorch {torch.__version__}, "
-        f"latentia {version('latentia')} in {args.precision}; load at the start {load:.1f}; "
-        f"medians of n = {args.repeats} turns (minimum to maximum). "
-        f"Matrix product: {', '.join(tops)}."
+        f"{os.cpu_count()} cores, PyTorch {torch.__version__}, "
+        f"latentia {version('latentia')}, --precision {args.precision}; "
+        f"epochs of {args.images:,} images; load at the start {load:.1f}; medians of "
+        f"n = {args.repeats} turns (minimum to maximum). Matrix product: {', '.join(peaks)}."
     )
     print(conditions)
     if args.out:
-        text = args.out.read_text()
-        begin, end = "<!-- measured -->", "<!-- end -->"
-        (before, rest), after = text.split(begin), text.split(end)[1]
-        previous = [line for line in rest.split(end)[0].splitlines() if line.startswith("|")]
-        rows = {tuple(line.split("|")[1:3]): line for line in [*previous, *lines]}
-        middle = "\n".join([begin, "", conditions, "", *rows.values(), "", end])
-        args.out.write_text(before + middle + after)
+        name = f"speed of {machine}"
+        old = [line for line in read_section(args.out, name).splitlines() if line.startswith("|")]
+        rows = {tuple(line.split("|")[1:3]): line for line in [*old, *lines]}
+        order = [tuple(line.split("|")[1:3]) for line in lines[:2]]
+        order += [(f" {bench.work} ", f" {bench.peer} ") for bench in BENCHES]
+        table = [rows[key] for key in order if key in rows]
+        text = "\n".join([f"### {machine}", "", conditions, "", *table])
+        write_section(args.out, name, text, before="<!-- machines end here -->\n")
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ def make_plain_step(size: int, batch: int):
     return step
 
 
-def make_latentia_step(size: int, batch: int, precision: Literal["bf16", "fp32"]):
+def make_latentia_step(size: int, batch: int, precision: Literal["auto", "bf16", "fp32"]):
     import tempfile
     from pathlib import Path
 
@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--size", type=int, default=SIZE)
     parser.add_argument("--batch", type=int, default=BATCH)
-    parser.add_argument("--precision", choices=["bf16", "fp32"], default="bf16")
+    parser.add_argument("--precision", choices=["auto", "bf16", "fp32"], default="bf16")
     parser.add_argument("--serve")
     args = parser.parse_args()
     if args.serve:
