@@ -1,9 +1,11 @@
 """Seconds of a training's parts, measured on real steps, and the epochs that fit in a time."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
+
+import numpy as np
 
 from latentia.core.seeding import restore_global_generators
 from latentia.training.device import use_threads
@@ -14,6 +16,7 @@ from latentia.training.step import NonFiniteError
 
 WARM_UP_STEPS = 2  # they load libraries and allocate memory
 MEASURED_STEPS = 3  # at least
+MAX_BLOCKS, MIN_BLOCK = 5, 4  # of measured steps
 MAX_PICTURES = 36  # epochs that the loop draws pictures of, at most
 # Diagnosis and report: imports, then figures whose time is that of so many validations, of so many
 # images each, and of so many pictures of samples (conv_vae and latent_prior on CIFAR-10).
@@ -72,15 +75,24 @@ def measure_step_times(
 
 
 def _time_steps(loop: Loop, seconds: float) -> float:
-    begin, count = 0.0, -WARM_UP_STEPS
-    while count < MEASURED_STEPS or time.perf_counter() - begin < seconds:
-        if count == 0:
-            begin = time.perf_counter()
+    """Return the seconds of a step, by blocks of them, since other work may disturb a few."""
+    times = []
+    while len(times) < WARM_UP_STEPS + MEASURED_STEPS or sum(times[WARM_UP_STEPS:]) < seconds:
+        begin = time.perf_counter()
         with suppress(NonFiniteError):  # the training has its answer to it
             loop.train_step(loop.step_context())
             loop.check_steps()  # waits for a GPU
-        count += 1
-    return (time.perf_counter() - begin) / count
+        times.append(time.perf_counter() - begin)
+    return compute_typical_mean(times[WARM_UP_STEPS:])
+
+
+def compute_typical_mean(times: Sequence[float]) -> float:
+    """Return the median of the means of blocks of consecutive times.
+
+    A block holds several times, since every second or fourth step may do more work.
+    """
+    blocks = np.array_split(times, min(MAX_BLOCKS, max(1, len(times) // MIN_BLOCK)))
+    return float(np.median([block.mean() for block in blocks]))
 
 
 def _time_second_call(call: Callable[[], object]) -> float:
