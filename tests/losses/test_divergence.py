@@ -292,3 +292,24 @@ def test_the_rate_has_its_own_weight_beside_the_discrepancy():
     expected = 0.2 * q.kl().mean() + 10 * squared_mmd(z).mean()
     torch.testing.assert_close(objective(terms), expected)
     torch.testing.assert_close(squared_mmd(z.view(8, -1, 1)), squared_mmd(z))
+
+
+def test_latents_of_each_class_are_compared_with_the_prior_as_if_alone():
+    draw = torch.Generator().manual_seed(2)
+    z = torch.randn(12, 3, generator=draw).double()
+    labels = torch.tensor([0, 1, 2, 0, 1, 2, 0, 0, 1, 2, 1, 3])
+    parts = squared_mmd(z, torch.nn.functional.one_hot(labels).double())
+    for label in range(3):
+        torch.testing.assert_close(parts[labels == label], squared_mmd(z[labels == label]))
+    assert parts[11] == 0  # alone in its class
+    together = squared_mmd(z)
+    torch.testing.assert_close(squared_mmd(z, torch.ones(12, 1).double()), together)
+    assert not torch.allclose(parts, together, rtol=0.01)
+
+
+def test_classes_at_other_places_have_a_discrepancy_though_all_latents_together_have_none():
+    draw = torch.Generator().manual_seed(3)
+    z = torch.randn(400, 2, generator=draw).double()
+    classes = torch.nn.functional.one_hot((z[:, 0] > 0).long()).double()
+    assert squared_mmd(z).mean().abs() < 0.003
+    assert squared_mmd(z, classes).mean() > 0.05

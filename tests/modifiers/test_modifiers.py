@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 
 import latentia
 from latentia.api.training import resume_run, start_run
 from latentia.cli.main import main
 from latentia.losses.likelihoods import Gaussian
+from latentia.nets.column_condition import use_columns
 from latentia.report.figures import TERM_LABELS
 from latentia.report.page import write_report
 from latentia.runs.folder import RunFolder
@@ -74,7 +76,7 @@ EDITS = {
     "free": {"free_bits": {"free_bits": 0.3}},
     "supervised": {"supervise": {"supervise": "label", "supervise_dims": 2}},
     "multirate": {"multirate": {"multirate": "0.1:4"}},
-    "mmd": {"divergence": {"divergence": "mmd"}},
+    "mmd": {"divergence": {"divergence": "mmd"}, "cond": {"cond": "label"}},
     "vamp": {"prior": {"prior": "vamp", "pseudo_inputs": 5}},
 }
 
@@ -93,6 +95,18 @@ def test_an_interrupted_run_under_an_edit_goes_on_bit_for_bit(edited, labelled, 
     page = write_report(whole, whole.images()).read_text()
     for term in logged(whole)[-1]["terms"]:
         assert TERM_LABELS.get(term, term) in page  # the title of its curve
+
+
+@pytest.mark.parametrize(("kind", "is_class"), [("class", True), ("number", False)])
+def test_mmd_compares_latents_within_the_classes_of_cond(edited, labelled, kind, is_class):
+    options = latentia.Options(label_kind=f"label={kind}")
+    run = edited("a", EDITS["mmd"], stop=1, data=labelled, options=options)
+    model = run.plan().model
+    with use_columns(model, {"label": torch.tensor([2, 0])}):
+        classes = model.divergence.get_classes()
+    assert (classes is not None) == is_class
+    assert not is_class or classes.tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert model.divergence.get_classes() is None  # outside
 
 
 def test_a_capacity_grows_until_its_share_of_the_run(edited):

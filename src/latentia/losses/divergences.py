@@ -100,21 +100,30 @@ class MMD:
     ----------
     weight : lambda, of the squared discrepancy
     rate_weight : 1 - alpha of Zhao et al.
+    get_classes : returns the classes, one-hot, within which latents are compared with the prior;
+        None: all latents together
     """
 
     weight: float = 1000.0
     rate_weight: float = 0.0
+    get_classes: Callable[[], Tensor | None] = lambda: None
 
     def __call__(self, posterior: Posterior, z: Tensor, context: StepContext) -> Terms:
         rate = posterior.kl()
         terms = (
             {"rate": Term(self.rate_weight, rate, Role.KL)} if self.rate_weight else log_rate(rate)
         )
-        return {**terms, "MMD": Term(self.weight, squared_mmd(z), Role.PENALTY)}
+        return {**terms, "MMD": Term(self.weight, squared_mmd(z, self.get_classes()), Role.PENALTY)}
 
 
-def squared_mmd(z: Float[Tensor, "b *latent"]) -> Float[Tensor, " b"]:
+def squared_mmd(
+    z: Float[Tensor, "b *latent"], classes: Float[Tensor, "b k"] | None = None
+) -> Float[Tensor, " b"]:
     """Each draw's part of MMD(q(z), N(0, I))^2; the mean over independent draws is unbiased.
+
+    With classes, the latents of each are compared with the prior, as in Louizos et al. 2016, arXiv
+    1511.00830, so that no class can be read from them. A draw that is alone in its class has no
+    part.
 
     The kernel is the mean of Gaussian kernels exp(-|z - z'|^2 / (2 v)) with v = d times the scales
     above. The pairs of q are those of this process's batch, without a draw and itself (Gretton et
@@ -124,12 +133,14 @@ def squared_mmd(z: Float[Tensor, "b *latent"]) -> Float[Tensor, " b"]:
     (b, d), squares = z.shape, z.square().sum(1)
     distances = (z[:, None] - z).square().sum(2)
     is_pair = ~torch.eye(b, dtype=torch.bool, device=z.device)
-    parts = []
+    if classes is not None:
+        is_pair &= classes @ classes.T > 0
+    n_pairs, parts = is_pair.sum(1), []
     for v in (d * scale for scale in KERNEL_SCALES):
-        pairs = ((-distances / (2 * v)).exp() * is_pair).sum(1) / max(b - 1, 1)
+        pairs = ((-distances / (2 * v)).exp() * is_pair).sum(1) / n_pairs.clamp_min(1)
         cross = (v / (v + 1)) ** (d / 2) * (-squares / (2 * (v + 1))).exp()
         parts.append(pairs - 2 * cross + (v / (v + 2)) ** (d / 2))
-    return torch.stack(parts).mean(0)
+    return torch.stack(parts).mean(0) * (n_pairs > 0)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """--divergence: another divergence of the latents from the prior than the rate (KL)."""
 
+from dataclasses import replace
+from functools import partial
 from typing import Annotated, Literal
 
 from annotated_types import Ge
@@ -11,6 +13,7 @@ from latentia.core.registries import modifier
 from latentia.losses.divergences import MMD, Divergence, KLDecomposition, kl
 from latentia.models.hvae import HVAE
 from latentia.models.iwae import IWAE
+from latentia.nets.column_condition import get_classes
 from latentia.training.plan import Plan
 
 Weight = Annotated[float, Ge(0)]
@@ -36,7 +39,8 @@ def divergence(
     ----------
     divergence
         divergence in the loss: kl, the rate; tc, its three parts with weights (beta-TC-VAE); or
-        mmd, the maximum mean discrepancy of all latents and the prior (Wasserstein autoencoder)
+        mmd, the maximum mean discrepancy of all latents and the prior (Wasserstein autoencoder),
+        or of the latents of each class, with --cond COLUMN of classes
     mi_weight : FLOAT
         weight of the mutual information of image and latents, at least 0
     tc_weight : FLOAT
@@ -72,6 +76,7 @@ def divergence(
         raise Error(
             "--divergence mmd needs a VAE whose encoder is trained; leave it out of this recipe."
         )
+    mmd = replace(mmd, get_classes=partial(get_classes, plan.model))
     plan = replace_rate(plan, "--divergence", mmd)
     if plan.model.selection_metric:  # the ELBO would select an epoch before the latents are precise
         plan.model.selection_metric = "objective"

@@ -105,6 +105,12 @@ def get_condition(model: Any) -> ColumnCondition | None:
     return condition if isinstance(condition, ColumnCondition) else None
 
 
+def get_classes(model: Any) -> Float[Tensor, "one_or_b k"] | None:
+    """Return the classes in use, one-hot; None if the networks depend on no column of classes."""
+    condition = get_condition(model)
+    return condition.rows if condition and condition.num_classes else None
+
+
 @contextmanager
 def use_columns(
     model: Any, columns: Mapping[str, Tensor], target: Tensor | None = None
