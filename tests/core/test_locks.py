@@ -12,7 +12,7 @@ import pytest
 import latentia
 from latentia.api.training import resume_run
 from latentia.cli.main import main
-from latentia.core.locks import LockedError, hold_lock, owner_path
+from latentia.core.locks import LockedError, find_other_owner, hold_lock, owner_path
 
 HOLD = """import sys, time
 from pathlib import Path
@@ -60,6 +60,32 @@ def test_a_lock_names_its_owner_and_ends_with_it(tmp_path: Path, hold_elsewhere)
     with hold_lock(path):
         assert json.loads(owner_path(path).read_text())["process"] == os.getpid()
     assert not owner_path(path).exists()
+
+
+def test_only_another_process_that_lives_is_an_other_owner(tmp_path: Path, hold_elsewhere):
+    path = tmp_path / "a.lock"
+    assert find_other_owner(path) == ""
+    assert not path.exists()
+    with hold_lock(path):
+        assert find_other_owner(path) == ""
+    process = hold_elsewhere(path)
+    assert f"process {process.pid})" in find_other_owner(path)
+    process.kill()
+    process.wait()
+    assert owner_path(path).exists()
+    assert find_other_owner(path) == ""
+
+
+def test_the_doctor_says_that_a_run_is_being_trained(toy, hold_elsewhere, capsys):
+    run = toy("r", stop=1)
+    assert main(["doctor", str(run.path)]) == 0
+    assert "interrupted: training stopped after " in capsys.readouterr().out
+    process = hold_elsewhere(run.path / ".lock")
+    assert main(["doctor", str(run.path)]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "interrupted: the run is being trained by" in text
+    assert f"process {process.pid})" in text
+    assert "latentia resume" not in text
 
 
 def test_an_owner_that_cannot_be_read_is_another_process(tmp_path: Path, hold_elsewhere):

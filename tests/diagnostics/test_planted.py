@@ -496,6 +496,34 @@ def draw_blobs(a):
         image[top : top + 6, left : left + 6] = 200
 
 
+def test_few_steps_of_a_closed_form_are_those_of_its_images(tmp_path):
+    one = patient(tmp_path, total_steps=87)
+    near_start = duration.few_steps(one)
+    assert "still near its random start, and its images and coordinates" in near_start.consequence
+    one.run.metadata["closed_form"] = {}
+    assert not one.is_short  # its coordinates are checked
+    started = duration.few_steps(one)
+    assert (started.severity, started.values["steps"]) == ("WARNING", 87)
+    assert "so that its coordinates are of use. Its images" in started.consequence
+    one.__dict__["total_steps"] = 300
+    assert duration.few_steps(one) is None
+
+
+@pytest.mark.parametrize(("distance", "is_found"), [(0.0, False), (50.0, True)])
+def test_few_steps_of_a_prior_whose_samples_are_good_were_enough(tmp_path, distance, is_found):
+    images = torch.rand(80, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    one = patient(tmp_path, total_steps=440)
+    one.run.metadata["parameters"] = {"denoiser": 1}
+    one.__dict__ |= {"posterior_draws": images, "samples": images.flip(0) + distance}
+    found = duration.few_steps(one)
+    assert (found is not None) == is_found
+    assert found is None or "its images say little" in found.consequence
+    one.early = True  # nothing is drawn yet
+    assert duration.few_steps(one) is None
+    one.__dict__["total_steps"] = 29
+    assert duration.few_steps(one) is not None
+
+
 @pytest.mark.parametrize(
     ("changes", "is_unrelated"), [((draw_blobs,), False), ((draw_blobs, shuffle), True)]
 )

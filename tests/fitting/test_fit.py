@@ -22,7 +22,7 @@ from latentia.data import open_images
 from latentia.fitting import rules
 from latentia.fitting.fit import choose_features, make_request
 from latentia.fitting.stages import Fit
-from latentia.training.events import TrainingFinished
+from latentia.training.events import EndReason, TrainingFinished
 from latentia.training.loop import Loop
 from latentia.training.plan import Options
 from latentia.training.step_times import StepTimes
@@ -424,3 +424,26 @@ def test_images_in_memory_are_fitted_from_python(photos, set_times, images, no_f
     assert "labels=labels" in read_fit("commands", "other")[0]
     again = latentia.fit(images, minutes=MINUTES, progress=False, **SMALL)
     assert again.path == run.path
+
+
+def test_a_stopped_fit_names_one_command_that_goes_on(photos, set_times, monkeypatch, capsys):
+    set_times()
+
+    def stop(run, events, *_):
+        for event in events:
+            if getattr(event, "step", 0) >= 1:
+                events.close()
+                return TrainingFinished(1, 9, EndReason.STOPPED)
+        return None
+
+    words = ["fit", str(photos), "--minutes", str(MINUTES), *TOY]
+    with monkeypatch.context() as patch:
+        patch.setattr("latentia.cli.terminal.show_events", stop)
+        assert main(words) == 130
+    out, command = capsys.readouterr().out, shlex.join(["latentia", *words])
+    assert out.endswith(f"Stopped; run the same command to continue: {command}\n")
+    assert "latentia resume" not in out
+    found = {each.kind: each for each in latentia.load("runs/photos").diagnose().findings}
+    (command,) = found["interrupted"].suggested_commands
+    assert command.startswith(f"latentia fit {photos} --minutes {MINUTES} ")
+    assert main(shlex.split(command)[1:]) == 0

@@ -30,7 +30,8 @@ def fit(args: SimpleNamespace, rest: list[str], words: list[str]) -> int:
         replace(arguments.options, labels=args.labels),
     )
     keep_freed_memory()
-    code = Fit(request, show_training, partial(print, flush=True)).run()
+    train = partial(show_training, is_stage=True)
+    code = Fit(request, train, partial(print, flush=True)).run()
     if code:
         command = format_command("latentia", "fit", *words)
         print(f"Stopped; run the same command to continue: {command}")

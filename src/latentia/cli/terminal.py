@@ -14,11 +14,15 @@ EXIT_CODES = {EndReason.COMPLETE: 0, EndReason.STOPPED: 130, EndReason.NON_FINIT
 
 
 def show_training(
-    run: RunFolder, events: Iterator[Event], printed_lines: Container[str] = ()
+    run: RunFolder,
+    events: Iterator[Event],
+    printed_lines: Container[str] = (),
+    is_stage: bool = False,
 ) -> int:
     """Print the events of a training and the path of its report; return the exit code.
 
-    printed_lines: lines on the images that were shown before.
+    printed_lines: lines on the images that were shown before. is_stage: of `latentia fit`, which
+    another command continues.
     """
     try:
         end = show_events(run, events, sys.stdout, printed_lines)
@@ -26,11 +30,13 @@ def show_training(
         if distributed.rank():  # the first process prints for all
             raise
         print(f"Interrupted; the last save is in {run.path}.")
-        _print_resume(run)
+        if not is_stage:
+            _print_resume(run)
         return 130
     if end.reason == EndReason.STOPPED and not distributed.rank():
         print(f"Stopped at step {end.step:,} of {end.total:,}; saved in {run.path}.")
-        _print_resume(run)
+        if not is_stage:
+            _print_resume(run)
     return EXIT_CODES[end.reason]
 
 

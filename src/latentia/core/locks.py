@@ -51,6 +51,21 @@ def hold_lock(path: Path, *, subject: Path | str = "", wait: bool = False) -> It
         lock.release()
 
 
+def find_other_owner(path: Path) -> str:
+    """Describe the other process that holds the lock of a file; empty if none does."""
+    with suppress(OSError, ValueError, KeyError, TypeError):  # no file, or one being written
+        owner = json.loads(owner_path(path).read_text(encoding="utf-8"))
+        if owner["process"] == os.getpid() and owner["host"] == platform.node():
+            return ""
+        lock = FileLock(path, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            return describe_owner(path)
+        lock.release()  # its owner was killed
+    return ""
+
+
 def owner_path(path: Path) -> Path:
     """Path of the file that names a lock's owner; without the lock it means nothing."""
     return path.with_name(f"{path.name}.owner")

@@ -38,7 +38,7 @@ def no_better_than_pca(context: RunContext) -> CheckResult | None:
     rate = get_rate(context)
     if rate is None or rate < MIN_RATE or not context.has_latents:
         return None
-    if context.is_short or not context.complete:  # more steps may be enough
+    if context.has_few_steps or not context.complete:  # more steps may be enough
         return None
     model, (linear, dims) = context.residual[0], measure_pca_error(context)
     if model < linear:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from latentia.core.contract import Role
+from latentia.core.locks import find_other_owner
 from latentia.core.text import pluralize
 from latentia.diagnostics import latents
 from latentia.diagnostics import suggested_commands as suggest
@@ -22,13 +23,22 @@ OVERFITTING_SHARE = 0.05  # of the total fall: validation noise is below 0.01
 def interrupted_training(context: RunContext) -> CheckResult | None:
     """Steps taken at the last saved state, and steps planned.
 
-    Suggested change: latentia resume RUN.
+    Suggested change: latentia resume RUN, or the command of latentia fit; none while it trains.
     """
     if context.complete or context.diverged:  # a diverged run would end at the same step again
         return None
+    steps = f"{context.step:,} of {pluralize(context.total_steps, 'step')}"
+    if owner := find_other_owner(context.run.lock_path):
+        return CheckResult(
+            NOTE,
+            f"the run is being trained by {owner}; {steps} are saved.",
+            "All findings describe these weights, which the training will improve.",
+            {"step": context.step, "total": context.total_steps},
+            [],
+        )
     return CheckResult(
         WARNING,
-        f"training stopped after {context.step:,} of {pluralize(context.total_steps, 'step')}.",
+        f"training stopped after {steps}.",
         "All findings describe the present weights, which further training will improve.",
         {"step": context.step, "total": context.total_steps},
         suggest.resume_training(context, context.run.path),
@@ -36,26 +46,44 @@ def interrupted_training(context: RunContext) -> CheckResult | None:
 
 
 @define_check(
-    "few steps", threshold=f"fewer than {MIN_STEPS}; of a prior {MIN_PRIOR_STEPS:,}", early=True
+    "few steps",
+    threshold=f"fewer than {MIN_STEPS}; of a prior {MIN_PRIOR_STEPS:,}, unless its samples cover "
+    f"{latents.GOOD_PRIOR_COVERAGE:.0%} of the decoded posterior draws",
+    early=True,
 )
 def few_steps(context: RunContext) -> CheckResult | None:
     """Planned steps of the run.
 
     Suggested change: more --epochs.
     """
-    if not context.is_short:
+    if not context.has_few_steps or is_prior_learned(context):
         return None
     n_images = context.run.metadata["images"]["count"]["train"]
+    consequence = (
+        "It starts from principal components, so that its coordinates are of use. Its images, and "
+        "the details of samples, need more steps."
+        if context.starts_fitted
+        else "After so few steps a network is still near its random start, and its images"
+        f"{'' if context.is_prior else ' and coordinates'} say little about what it can learn."
+    )
     return CheckResult(
         WARNING,
         f"the run has {pluralize(context.total_steps, 'step')} with "
         f"{pluralize(n_images, 'training image')}.",
-        "After so few steps a network is still near its random start, and its images and "
-        "coordinates say little about what it can learn. Small data sets and large batches need "
-        "more epochs.",
+        f"{consequence} Small data sets and large batches need more epochs.",
         {"steps": context.total_steps, "train": n_images},
         suggest.train_longer(context, context.target_steps, min_factor=1),
     )
+
+
+def is_prior_learned(context: RunContext) -> bool:
+    """Whether the samples of a prior show that few steps were enough; before its end, some may."""
+    if not context.is_prior or context.early:
+        return context.is_prior and context.total_steps >= MIN_STEPS
+    if min(len(context.samples), len(context.posterior_draws)) < latents.MIN_COVERAGE_IMAGES:
+        return False
+    overlap = context.measure_overlap(context.samples, context.posterior_draws)
+    return overlap.coverage >= latents.GOOD_PRIOR_COVERAGE
 
 
 def select_metric(context: RunContext) -> tuple[str, np.ndarray]:

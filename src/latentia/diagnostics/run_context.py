@@ -117,11 +117,18 @@ class RunContext:
         return 2 * MIN_PRIOR_STEPS if self.is_prior else TARGET_STEPS
 
     @property
-    def is_short(self) -> bool:
-        """Whether a complete run is near its random start; a closed form has none."""
-        if "closed_form" in self.run.metadata:
-            return False
+    def starts_fitted(self) -> bool:
+        """Whether the run started from a closed form, not at random."""
+        return "closed_form" in self.run.metadata
+
+    @property
+    def has_few_steps(self) -> bool:
         return 0 < self.total_steps < (MIN_PRIOR_STEPS if self.is_prior else MIN_STEPS)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether a complete run is near its random start."""
+        return self.has_few_steps and not self.starts_fitted
 
     @property
     def is_near_start(self) -> bool:

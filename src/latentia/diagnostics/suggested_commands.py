@@ -25,7 +25,9 @@ from latentia.diagnostics.command_text import (
 from latentia.diagnostics.run_context import RunContext
 from latentia.runs import recipes
 from latentia.runs.build import AUTOENCODER
+from latentia.runs.create import FIT_FILE
 from latentia.runs.folder import find_unused_path
+from latentia.training.checkpoint import read_json
 from latentia.training.plan import Options
 
 MNIST_SHAPE = [1, 28, 28]  # of all images that a recipe of the name mnist_* trains on
@@ -232,6 +234,10 @@ def resume_training(context: RunContext, path: Path) -> list[str]:
     data = list_moved_data(context) if has_same_images else []
     if needs_python(context):
         return [format_call("resume", str(path), *data, **name_labels(context.run))]
+    fit = read_json(path / FIT_FILE)
+    if fit and not fit["is_complete"] and not data:  # the same command plans what is left
+        values = {**fit["request"], "run": str(path)}
+        return [format_command("latentia", "fit", values.pop("data"), *format_flags(values))]
     return [format_command("latentia", "resume", str(path), data=data)]
 
 

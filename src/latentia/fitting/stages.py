@@ -51,7 +51,7 @@ class Stage(TypedDict):
 class FitContent(TypedDict):
     """Content of fit.json; commands: those that ran."""
 
-    request: dict[str, str]
+    request: dict[str, str | bool]
     stages: list[Stage]
     commands: list[str]
     is_complete: bool
@@ -111,7 +111,8 @@ class Fit:
         own = {**self.request.parameters, **self.request.list_options()}
         values = {"minutes": self.request.minutes, **own}
         name = self.request.images.source.name
-        request = {"data": name, **{k: str(v) for k, v in values.items()}}
+        texts = {k: v if isinstance(v, bool) else str(v) for k, v in values.items()}
+        request = {"data": name, **texts}
         refuse_special_files(self.path)
         saved: Any = read_json(self.path / FIT_FILE, FitContent)
         if saved and saved["request"] != request:

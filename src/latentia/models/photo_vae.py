@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from latentia.core.contract import Batch, Player, Role, StepContext, Term, Terms
 from latentia.core.missing import MASK_COLUMN, get_mask, keep_missing, use_mask
 from latentia.core.posterior import Posterior
-from latentia.core.progress import print_note
+from latentia.core.progress import print_note, show_progress
 from latentia.core.seeding import noise, uniform
 from latentia.core.tensors import ImageTensor, PerImage
 from latentia.losses.likelihoods import Likelihood
 from latentia.models.joint_pca import choose_weight, fit_feature_axes, fit_joint_pca
-from latentia.models.pretrained_features import extract_features, is_stored, load_network
+from latentia.models.pretrained_features import BATCH, extract_features, is_stored, load_network
 from latentia.models.sharpening import Pair, Sharpener, select_pair
 from latentia.models.vae import VAE
 from latentia.nets.efficientnet import FEATURE_DIMS, EfficientNetLite0
@@ -33,10 +33,7 @@ MAX_SHIFT = 3
 NOISE, NOISE_WITH_SHIFTS = 1.0, 0.2
 FEATURE_AXES = 64  # principal components of the features that the latents may carry
 COLUMNS = "features", "flipped_features"  # of each image, and of its mirror image
-NOTE = (
-    "A pretrained network looks at each image once, about 100 images a second on each core; its "
-    "features are kept for the next run."
-)
+NOTE = "A pretrained network looks at each image once; its features are kept for the next run."
 
 
 class ForwardPass(NamedTuple):
@@ -124,7 +121,7 @@ class PhotoVAE(VAE):
             sample.add(mark_missing(batch))
             if self.reads_features:
                 for view, parts in zip(views, features, strict=True):
-                    parts.append(extract_features(view(batch.image), self.network))
+                    parts += self._extract_features(view(batch.image))
         pixels = torch.cat([view(sample.images).flatten(1) for view in views])
         means = pixels.nanmean(0).nan_to_num(0.5)
         pixels = pixels.where(~pixels.isnan(), means)  # missing ones deviate from no mean
@@ -143,6 +140,12 @@ class PhotoVAE(VAE):
         self._use_closed_form(pixels, sampled * factor)
         columns = zip(COLUMNS, rows, strict=False)
         return {name: each * factor for name, each in columns}
+
+    def _extract_features(self, images: ImageTensor) -> list[Tensor]:
+        chunks = images.split(BATCH)
+        counts = show_progress(map(len, chunks), len(images), "features of images")
+        pairs = zip(chunks, counts, strict=True)
+        return [extract_features(chunk, self.network) for chunk, _ in pairs]
 
     def _use_closed_form(
         self, pixels: Float[Tensor, "rows n"], features: Float[Tensor, "rows axes"]

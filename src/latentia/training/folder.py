@@ -37,7 +37,11 @@ class TrainingFolder:
         Raises: Error, which names another writer, or a link in the folder that leads out of it.
         """
         refuse_outward_links(self.path)
-        return hold_lock(self.path / ".lock", subject=self.path)
+        return hold_lock(self.lock_path, subject=self.path)
+
+    @property
+    def lock_path(self) -> Path:
+        return self.path / ".lock"
 
     def update_metadata(self, values: Mapping[str, Any]) -> None:
         """Add values to run.json."""
