@@ -195,6 +195,8 @@ def test_the_coordinates_are_shown_before_the_first_step_and_keep_their_meaning(
 
     def train(run, events, printed):
         for _ in events:
+            if run.path != request.path:  # a prior changes no coordinates
+                return 0
             if not first:
                 first["page"] = Path("runs/photos/report.html").read_text("utf-8")
                 first["table"] = pd.read_csv("runs/photos/latents.csv")
