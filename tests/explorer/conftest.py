@@ -3,11 +3,11 @@
 import json
 import os
 import re
-import subprocess
 import sys
 import threading
+import warnings
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -22,8 +22,6 @@ from latentia.explorer.server import make_server, open_listener
 from latentia.explorer.session import RunSession
 from latentia.explorer.worker import Worker
 from latentia.training.checkpoint import read_json, write_json
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -128,27 +126,31 @@ def address(place):
 
 @pytest.fixture
 def command(place):
-    """`latentia explore` in a process of its own; ended with the test."""
+    """`latentia explore` in a process of its own, a fork; ended with the test."""
     started = []
 
+    def explore(words, out):
+        os.chdir(place)
+        with (
+            os.fdopen(out, "w") as sys.stdout,
+            open(os.devnull, "w", encoding="utf-8") as sys.stderr,
+        ):
+            main(["explore", *map(str, words)])
+
     def start(*words):
-        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "latentia", "explore", *map(str, words)],
-            cwd=place,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        read, write = os.pipe()
+        process = get_context("fork").Process(target=explore, args=(words, write))
+        with warnings.catch_warnings():  # a browser's threads, which the server does not need
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process.start()
         started.append(process)
-        assert process.stdout is not None
-        line = process.stdout.readline()
+        os.close(write)
+        with os.fdopen(read) as lines:
+            line = lines.readline()
         assert re.match(r"http://\S+:\d+/", line), line
-        process.stdout.close()
         return process, line.strip()
 
     yield start
     for process in started:
         process.kill()
-        process.wait()
+        process.join()

@@ -186,7 +186,7 @@ def test_every_feature_of_the_page(window, place, command, tmp_path, monkeypatch
         page.select_option("#run", "0")  # the server dies, and comes back
         page.wait_for_selector("#canvas")
         process.kill()
-        process.wait()
+        process.join()
         page.click("#another")
         page.wait_for_selector("#down:not([hidden])")
         assert "does not answer" in (page.text_content("#down") or "")

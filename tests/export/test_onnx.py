@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from pkgutil import resolve_name
 
 import numpy as np
 import onnxruntime
@@ -21,10 +22,13 @@ from latentia.core.seeding import sample_normal_rows
 from latentia.data import open_images
 from latentia.diffusion.sampling_options import SamplingOptions
 from latentia.export import onnx
+from latentia.recipes import image_autoencoder
 from latentia.runs import recipes
 
 # test_photo_vae.py exports the network of the features
 SMALL = {"latent": 8, "hidden": 8, "size": 32, "width": 16, "depth": 1, "features": "none"}
+SMALL |= {"factor": 4, "levels": 2}
+FEW_STAGES = "speckle_vae.SpeckleEncoder", "speckle_vae.SpeckleDecoder", "speckle_ldm.VectorUNet"
 SHAPE = (1, 32, 32)
 ALONE = "import sys; sys.modules['torch'] = None; exec(open('program.py').read())"
 
@@ -40,8 +44,12 @@ def model_of(name):
     if name == "paired_diffusion":
         given["cond"] = "pattern"
     data = "speckle:40" if name.startswith(("speckle", "paired")) else "digits"
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), pytest.MonkeyPatch.context() as patch:
         torch.manual_seed(0)
+        for place in FEW_STAGES:
+            network = functools.partial(resolve_name(f"latentia.recipes.{place}"), channels=(8, 16))
+            patch.setattr(f"latentia.recipes.{place}", network)
+        patch.setitem(image_autoencoder.WIDTH_FACTORS, 4, (1, 2))
         model = function(data=open_images(data, size=32, channels=1), **given).model.eval()
         for key, buffer in model.named_buffers():
             if "running" in key:
@@ -60,11 +68,14 @@ def test_every_part_of_every_recipe_does_what_it_does_in_pytorch(name, tmp_path)
     expected += ["generator"] if hasattr(model, "noise_shape") else []
     found = onnx.split_model(model, SHAPE)
     assert [part.name for part in found] == expected
-    if not isinstance(model, HasTrajectory):
-        shape = getattr(model, "noise_shape", None) or model.latent_shape
-        z = sample_normal_rows(3, shape, seed=1, purpose="prior")
-        torch.testing.assert_close(found[-1].module(z), model.sample(3, seed=1))
-    for part in found[:1] if "sampler" in expected else found:
+    drawn = found[0] if "sampler" in expected else found[-1]
+    shape = getattr(model, "noise_shape", None) or model.latent_shape
+    z = sample_normal_rows(3, shape, seed=1, purpose="prior")
+    cond = {}
+    if "condition" in drawn.inputs:
+        cond = {"cond": drawn.inputs["condition"](3, torch.Generator().manual_seed(0))}
+    torch.testing.assert_close(drawn.module(z, *cond.values()), model.sample(3, seed=1, **cond))
+    for part in [drawn] if "sampler" in expected else found:
         done = onnx.export_part(part, tmp_path / f"{part.name}.onnx")
         assert 0 <= done.difference <= 1e-4
         assert all(
@@ -72,11 +83,11 @@ def test_every_part_of_every_recipe_does_what_it_does_in_pytorch(name, tmp_path)
         )
 
 
-@pytest.mark.parametrize("cond", [None, "label"])
-def test_a_sampler_draws_the_models_own_samples_from_the_same_noise(cond, tmp_path):
+def test_a_sampler_draws_the_models_own_samples_from_the_same_noise(tmp_path):
+    """With a condition and two steps; the parts of every recipe draw without one, too."""
     model = recipes.find_recipe("latent_prior")(
         data=open_images("digits", size=32, channels=1), autoencoder=model_of("digits_vae"),
-        cond=cond, clusters=0, width=16, depth=1,
+        cond="label", clusters=0, width=16, depth=1,
     ).model.eval()  # fmt: skip
     model.sampling = replace(model.sampling, steps=2)
     model.latent_mean.uniform_(-1, 1)
@@ -84,9 +95,8 @@ def test_a_sampler_draws_the_models_own_samples_from_the_same_noise(cond, tmp_pa
         torch.nn.init.normal_(parameter, std=0.3)
     onnx.export_part(onnx.make_sampler_part(model), tmp_path / "sampler.onnx")
     given = {"noise": sample_normal_rows(7, model.latent_shape, seed=5, purpose="prior").numpy()}
-    if cond:
-        given["condition"] = model.resolve_condition(7, 5, None).numpy()
-        assert len(set(given["condition"])) > 2
+    given["condition"] = model.resolve_condition(7, 5, None).numpy()
+    assert len(set(given["condition"])) > 2
     (images,) = onnxruntime.InferenceSession(tmp_path / "sampler.onnx").run(None, given)
     np.testing.assert_allclose(images, model.sample(7, seed=5).detach(), atol=1e-4)
 
@@ -100,7 +110,7 @@ def runs(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             "latentia.recipes.latent_prior.SamplingOptions",
-            functools.partial(SamplingOptions, steps=2),
+            functools.partial(SamplingOptions, steps=1),
         )
         latentia.train("latent_prior", autoencoder=folder / "vae", cond="label", width=16, depth=1,
                        epochs=1, run=folder / "prior", options=options)  # fmt: skip

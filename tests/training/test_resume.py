@@ -1,11 +1,13 @@
 """One seed, one result: the same bytes however often, and wherever, a run was interrupted."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from multiprocessing import get_context
 
 import pytest
 import torch
@@ -17,6 +19,7 @@ from latentia.api.training import resume_run
 from latentia.cli.main import main
 from latentia.runs.create import create_run
 from latentia.training.checkpoint import read_metadata, read_tensors
+from latentia.training.loop import Loop
 from latentia.training.optimizers import Adam, collect_moments, restore_moments
 from latentia.training.state import SMALL, State
 
@@ -234,23 +237,37 @@ def test_twenty_kills_at_random_moments_leave_the_same_bytes(array_file, tmp_pat
             assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
+def train_and_signal(given, number, out):
+    """The command, to which the system sends a signal at its ninth step."""
+    train_step = Loop.train_step
+
+    def signal_and_train(self, context):
+        if context.step == 8:
+            os.kill(os.getpid(), number)
+        return train_step(self, context)
+
+    Loop.train_step = signal_and_train
+    with open(out, "w", encoding="utf-8") as sys.stdout, contextlib.redirect_stderr(sys.stdout):
+        sys.exit(main(given))
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_says_where_and_prints_the_resume_command(array_file, tmp_path, number):
-    run, once = tmp_path / "r", ["--save-every", "100000"]
-    process = start_process(array_file, run, "mnist_mlp_vae", once)
-    while not (run / "timing.jsonl").exists():
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.02)
-    process.send_signal(number)
-    out, _ = process.communicate(timeout=60)
-    if process.returncode == 0:
-        pytest.skip("the toy run was over before the signal came")
-    assert process.returncode == 130
+    run, few = tmp_path / "r", ["--save-every", "100000", "--hidden", "8"]
+    given = [*words(array_file, run, "mnist_mlp_vae", few), "--epochs", "3"]
+    arguments = given, number, tmp_path / "out.txt"
+    process = get_context("fork").Process(target=train_and_signal, args=arguments)
+    process.start()
+    process.join()
+    out = (tmp_path / "out.txt").read_text("utf-8")
+    assert process.exitcode == 130, out
     assert f"saved in {run}" in out
     assert f"latentia resume {run}" in out
     assert "Traceback" not in out
     whole = tmp_path / "whole"
-    assert main(words(array_file, whole, "mnist_mlp_vae", once)) == 0
+    given[given.index(str(run))] = str(whole)
+    assert main(given) == 0
+    assert (run / "log.jsonl").read_bytes() != (whole / "log.jsonl").read_bytes()
     list(resume_run(run)[1])
     assert (run / "log.jsonl").read_bytes() == (whole / "log.jsonl").read_bytes()
     assert torch.equal(
