@@ -49,7 +49,7 @@ def fill_folder(path: Path, advice: str) -> Iterator[Path]:
 
 def is_free(path: Path) -> bool:
     """Whether a folder has no file, or only those of a process that was killed in `fill_folder`."""
-    return (path / PART).exists() or not any(path.glob("[!.]*"))
+    return (path / PART).exists() or not (path.is_dir() and any(path.glob("[!.]*")))
 
 
 def refuse_special_files(folder: Path) -> None:
