@@ -88,6 +88,16 @@ def test_tensors_and_booleans():
             "the array is 4x4; give (n, h, w), (n, c, h, w) or (n, h, w, c).",
         ),
         (
+            np.zeros((16, 16, 3, 50)),
+            "the array has shape 16x16x3x50, whose last dimension seems to count the images; give"
+            " np.moveaxis(array, -1, 0).",
+        ),
+        (
+            np.zeros((16, 16, 50)),
+            "the array has shape 16x16x50, whose last dimension seems to count the images; give"
+            " np.moveaxis(array, -1, 0), or array[:, None] if the first one does.",
+        ),
+        (
             np.zeros((0, 4, 4)),
             "the array has shape 0x4x4, which is empty; give at least one image.",
         ),

@@ -59,6 +59,7 @@ def test_files_of_no_finite_numbers_are_left_out_where_that_is_asked_for(dtype, 
     for k, value in enumerate((0.5, np.nan, np.inf)):
         tifffile.imwrite(tmp_path / f"{k}.tif", np.full((4, 4), value, dtype))
     text = r"2 unreadable of 3 images: 1\.tif \(NaN or infinity among its values\), 2\.tif"
+    text += r".*, or give --missing nan if NaN stands for missing pixels\."
     with pytest.raises(Error, match=text):
         open_images(str(tmp_path)).split("train")
     assert open_images(Source(str(tmp_path), SKIP)).split("all").keys == ["0.tif"]

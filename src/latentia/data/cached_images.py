@@ -10,8 +10,9 @@ from latentia.core.label_kinds import MAX_CLASSES
 from latentia.core.text import pluralize
 from latentia.data.fingerprint import digest_columns
 from latentia.data.groups import assign_groups, number_groups
+from latentia.data.label_tables import TABLE_HINT
 from latentia.data.labels import Labels
-from latentia.data.layout import SPLIT_FOLDERS
+from latentia.data.layout import name_split
 from latentia.data.reader import Columns
 from latentia.data.reading import Reading
 from latentia.data.splits import (
@@ -124,7 +125,8 @@ def join_labels(contents: CachedImages, labels: Any, reading: Reading) -> Cached
     split = Labels(labels, missing="nan").join_to(everything, everything.keys, reading)
     values = {name: column.numpy() for name, column in split.columns.items()}
     classes = {**metadata["classes"], **{name: split.classes.get(name) for name in values}}
-    notes = [*metadata["notes"], *filter(None, [split.note])]
+    notes = [note for note in metadata["notes"] if TABLE_HINT not in note]
+    notes += filter(None, [split.note])
     changes = {"classes": classes, "notes": notes, "joined": digest_columns(values, classes)}
     joined = CachedImages(pixels, {**columns, **split.columns}, {**metadata, **changes})
     return take_splits(joined, reading)
@@ -136,7 +138,7 @@ def take_splits(contents: CachedImages, reading: Reading) -> CachedImages:
     if reading.splits == "seeded" or len(metadata["parts"]) > 1:
         return contents
     for name, classes in metadata["classes"].items():
-        splits = [SPLIT_FOLDERS.get(each.lower(), "") for each in classes or ()]
+        splits = [name_split(each) for each in classes or ()]
         if name in reading.label_kinds or "" in splits or not {"train"} < {*splits}:
             continue
         if missing := int((columns[name] < 0).sum()):

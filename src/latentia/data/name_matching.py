@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from latentia.core.errors import Error
 from latentia.core.text import abbreviate_list, pluralize
@@ -39,7 +40,8 @@ def drop_suffix(name: str) -> str:
 
 
 def fold_case(name: str) -> str:
-    return drop_suffix(name).casefold()
+    """Return a name without suffix, in small letters, and a%20b as a b."""
+    return drop_suffix(unquote(name)).casefold()
 
 
 def list_ends(path: str) -> list[str]:
