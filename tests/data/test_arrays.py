@@ -258,6 +258,15 @@ def test_arrays_of_one_row_an_image_are_columns_as_dsprites_has_them(tmp_path):
     assert test.columns["label_2"].tolist() == classes[::-1, 2].tolist()
 
 
+def test_one_hot_labels_of_an_npz_are_classes(tmp_path):
+    codes = np.arange(20) % 4
+    np.savez(tmp_path / "a.npz", images=np.zeros((20, 4, 4)), targets=np.eye(4)[codes])
+    split = open_images(str(tmp_path / "a.npz")).split("all")
+    assert {name: column.tolist() for name, column in split.columns.items()} == {
+        "targets": codes.tolist()
+    }
+
+
 def test_text_labels_of_an_npz_are_classes(tmp_path):
     x = np.repeat(np.arange(4, dtype=np.uint8), 4).reshape(4, 2, 2)
     y = np.array(["dog", "cat, big", "dog", "ant"])

@@ -234,18 +234,22 @@ def test_splits_in_the_names_of_files_are_told_with_the_option(tmp_path):
     assert images.classes == {"label": ["a", "b"]}
 
 
+def drop_number(name):
+    return re.sub(r"[-_.]\d+$", "", name)
+
+
 @pytest.mark.parametrize(
     "names",
     [("P1_{}", "P2_{}", "P3_{}"), ("cat.{}", "dog.{}", "cow.{}"), ("a b-{}", "c-{}", "d_{}")],
 )
 def test_prefixes_of_file_names_are_told_with_the_options(names, tmp_path):
-    keys = [names[k % 3].format(k) for k in range(9)]
+    keys = [names[k % 3].format(k) for k in range(30)]
     write_images(tmp_path, [f"{key}.png" for key in keys])
     (note,) = read(tmp_path).notes
-    assert f"file names begin with {', '.join(sorted({key[:-2] for key in keys}))}: 3 in" in note
+    assert f"file names begin with {', '.join(sorted({*map(drop_number, keys)}))}: 3 in" in note
     regex = re.search(r"--label-regex '(.*?)'", note)[1]
     labels = find_labels(read(tmp_path, label_regex=regex))
-    assert labels == {f"{key}.png": key[:-2] for key in keys}
+    assert labels == {f"{key}.png": drop_number(key) for key in keys}
     grouped = read(tmp_path, group_regex=regex, validation=0)
     assert not any("begin with" in each for each in grouped.notes)
 
@@ -377,3 +381,21 @@ def test_arrow_files_that_are_no_saved_data_set_are_one_sentence(tmp_path):
     (tmp_path / "a.arrow").write_bytes(b"ARROW1")
     with pytest.raises(Error, match=r"cannot be read as parquet \(Directory .* neither"):
         open_images(str(tmp_path)).to_metadata()
+
+
+def test_folds_are_no_labels_where_others_are(tmp_path):
+    images = open_images(write_images(tmp_path / "a", number("fold1/x", "fold_2/y", "Fold 3/x")))
+    assert images.classes == {"label": ["x", "y"]}
+    images = open_images(write_images(tmp_path / "b", number("fold1", "fold2")))
+    assert images.classes == {"label": ["fold1", "fold2"]}
+
+
+def test_domains_of_splits_are_read_with_a_line(tmp_path):
+    images = open_images(write_images(tmp_path, number("trainA", "trainB", "testA", "testB")))
+    assert "testA, testB, trainA, trainB: read as any other folder" in images.notes[0]
+
+
+def test_classes_that_differ_only_in_capitals_are_named(tmp_path):
+    images = open_images(write_images(tmp_path, number("Cat", "cat", "cat ", "dog")))
+    text = "label has classes that differ only in capitals or spaces: 'Cat', 'cat', 'cat '; they"
+    assert text in images.notes[0]

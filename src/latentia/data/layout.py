@@ -20,7 +20,7 @@ SPLIT_FOLDERS = SPLIT_ALIASES | {w: k for k, words in SPLIT_WORDS.items() for w 
 SPLIT_NAME = re.compile(
     rf"(?:.*[\d_.-])?({'|'.join(SPLIT_FOLDERS)})(?:[ _.-]?(?:set|data|split|imgs?|images?|集|\d+))*"
 )
-SPLIT_WORD = re.compile(rf"(^|[^a-z])({'|'.join(SPLIT_FOLDERS)})([^a-z]|$)", re.IGNORECASE)
+SPLIT_WORD = re.compile(rf"(^|[^a-z])({'|'.join(SPLIT_FOLDERS)})([^a-z]|[ab]?$)", re.IGNORECASE)
 # the end of the name of a mask, or of a folder of masks: a_mask, masks, SegmentationClass, labelsTr
 MASK_WORD = re.compile(
     r"(^|(?<!with)(?<!without)[ _.-])(masks?|labels?(tr|ts)?|annotations?|seg|segmentations?"
@@ -30,6 +30,7 @@ MASK_WORD = re.compile(
 
 
 # what names of files have before their numbers: P07 of P07_3.png, or the class of cat.3.jpg
+NUMBERED = re.compile(r"(fold|part|batch|shard|chunk|disk)[ _-]?\d+", re.IGNORECASE)  # no labels
 PREFIX = r"([^/]+)[ _.-]+\d+\.\w+$"
 
 
@@ -81,12 +82,14 @@ def find_folder_labels(
     deep = [key.split("/")[:-1] for key, is_deep in zip(keys, has_label, strict=True) if is_deep]
     levels = list(zip(*deep, strict=False))
     candidates = [k for k in range(len(levels)) if not splits or k != splits.level]
-    level = next((k for k in candidates if len({*levels[k]}) > 1), None)
+    candidates = [k for k in candidates if len({*levels[k]}) > 1]
+    numbered = [k for k in candidates if all(map(NUMBERED.fullmatch, levels[k]))]
+    level = next((k for k in candidates if k not in numbered), next(iter(numbered), None))
     if level is None:
         return None, describe_loose(keys)
     labels, note = levels[level], ""
     count = len({*labels})
-    deeper = [k for k in candidates if k > level]
+    deeper = [k for k in range(len(levels)) if k > level and not (splits and k == splits.level)]
     finer = [k for k in deeper if len({*zip(labels, levels[k], strict=True)}) > count]
     if finer or level > 0:
         note = f"the folders of level {level + 1} are the labels ({list_names(labels)})"

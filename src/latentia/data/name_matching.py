@@ -44,6 +44,11 @@ def fold_case(name: str) -> str:
     return drop_suffix(unquote(name)).casefold()
 
 
+def drop_zeros(name: str) -> str:
+    """Return a name whose numbers have no zeros before them, as a spreadsheet leaves them."""
+    return re.sub(r"(?<!\d)0+(?=\d)", "", fold_case(name))
+
+
 def list_ends(path: str) -> list[str]:
     """List the ends of a path: a/b/c, b/c, c."""
     parts = path.split("/")
@@ -101,7 +106,10 @@ class PathIndex:
 
 
 class NameMatcher:
-    """Matching of names: as written, else without suffix, else in any case, if one image fits."""
+    """Matching of names, if one image fits.
+
+    As written, else without suffix, else in any case; numbers also without zeros before them.
+    """
 
     def __init__(self, keys: Sequence[str]):
         self.targets = dict.fromkeys([*keys, *strip_pages(keys)])
@@ -112,11 +120,16 @@ class NameMatcher:
         names, matches = set(names), {}
         for simplify in (clean_path, drop_suffix, fold_case):
             if len(matches) < len(names) and self.targets:
-                if simplify not in self.indices:
-                    self.indices[simplify] = PathIndex(self.targets, simplify)
-                paths = {name: simplify(name) for name in names}
-                matches = self.indices[simplify].match(paths) | matches
+                matches = self.match_by(simplify, names) | matches
+        numbers = {name for name in names - matches.keys() if name.isdecimal()}
+        if numbers and len(numbers) >= min(len(self.targets), MAX_SAMPLE) / 2:  # no labels
+            matches |= self.match_by(drop_zeros, numbers)
         return matches
+
+    def match_by(self, simplify: Callable[[str], str], names: Iterable[str]) -> dict[str, str]:
+        if simplify not in self.indices:
+            self.indices[simplify] = PathIndex(self.targets, simplify)
+        return self.indices[simplify].match({name: simplify(name) for name in names})
 
     def count_matches(self, cells: Any) -> int:
         """Count the images that a sample of the cells names."""
@@ -128,11 +141,16 @@ class NameMatcher:
 def name_rows(table: Any, keys: Sequence[str]) -> NamedRows:
     """Find the column whose cells name the most images, and the image of each row.
 
-    If several do, a usual name of such a column decides, then the order.
+    If several do, a usual name of such a column decides, then text before numbers, then the order.
     """
     matcher, usual = NameMatcher(keys), {name: -k for k, name in enumerate(NAME_COLUMNS)}
     counts = {name: matcher.count_matches(cells) for name, cells in table.items()}
-    column = max(counts, key=lambda name: (counts[name], usual.get(str(name).lower(), -99)))
+
+    def rank(name: Any) -> tuple[int, int, bool]:
+        is_text = table[name].dtype.kind not in "biuf"
+        return counts[name], usual.get(str(name).lower(), -99), is_text
+
+    column = max(counts, key=rank)
     names = table[column].map(str, na_action="ignore").fillna("")
     matches = matcher.match(names)
     is_known = names.isin(list(matches))

@@ -93,8 +93,8 @@ class FolderReader:
             level_note = f"the folders ({names}) are no labels beside these; --label-folder"
             level_note += f" {number} adds them."
         split_note = layout.describe_splits(keys, splits, self.reading)
-        is_plain = not (labels or columns.columns or is_explicit or self.reading.group_regex)
-        prefix_note = layout.describe_prefixes(keys) if is_plain else ""
+        has_labels = labels or columns.columns or is_explicit
+        prefix_note = "" if has_labels else layout.describe_prefixes(keys)
         mask_note = layout.describe_masks(keys)
         notes += filter(None, [split_note, *label_notes, level_note, prefix_note, mask_note])
         counts = {"train": len(keys)}
