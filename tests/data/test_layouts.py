@@ -58,6 +58,8 @@ def find_splits(images, level=0):
         (("1_Train/a", "2_Val/b", "3_Test/c"), {"2_Val"}, {"3_Test"}),
         (("train_images/a", "valid_images/b", "test_images/c"), {"valid_images"}, {"test_images"}),
         (("Entrenamiento/a", "Validación/b", "Prueba/c"), {"Validación"}, {"Prueba"}),
+        (("Apprentissage/a", "Validation/b", "Test/c"), {"Validation"}, {"Test"}),
+        (("Trainingsdaten/a", "Validierung/b", "Testdaten/c"), {"Validierung"}, {"Testdaten"}),
         (("训练集/a", "验证集/b", "测试集/c"), {"验证集"}, {"测试集"}),
     ],
 )  # fmt: skip

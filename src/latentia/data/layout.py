@@ -11,15 +11,15 @@ from latentia.data.reading import Reading
 from latentia.data.splits import SPLIT_ALIASES, SPLIT_NAMES
 
 SPLIT_WORDS = {  # without accents, in any case
-    "train": "training entrenamiento treino treinamento entrainement addestramento 训练 訓練",
+    "train": "training trainings entrenamiento treino entrainement apprentissage addestramento"
+    " 训练 訓練",
     "validation": "dev validacion validacao validierung validazione convalida 验证 検証",
     "test": "testing eval evaluation prueba pruebas teste 测试 テスト",
 }
 SPLIT_FOLDERS = SPLIT_ALIASES | {w: k for k, words in SPLIT_WORDS.items() for w in words.split()}
 # train_set, 1-train, train2017, test_images
-SPLIT_NAME = re.compile(
-    rf"(?:.*[\d_.-])?({'|'.join(SPLIT_FOLDERS)})(?:[ _.-]?(?:set|data|split|imgs?|images?|集|\d+))*"
-)
+SPLIT_SUFFIX = r"[ _.-]?(?:set|data|daten|split|imgs?|images?|集|\d+)"
+SPLIT_NAME = re.compile(rf"(?:.*[\d_.-])?({'|'.join(SPLIT_FOLDERS)})(?:{SPLIT_SUFFIX})*")
 SPLIT_WORD = re.compile(rf"(^|[^a-z])({'|'.join(SPLIT_FOLDERS)})([^a-z]|[ab]?$)", re.IGNORECASE)
 # the end of the name of a mask, or of a folder of masks: a_mask, masks, SegmentationClass, labelsTr
 MASK_WORD = re.compile(
