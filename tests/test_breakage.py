@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import jaxtyping
@@ -131,6 +132,24 @@ def test_train_says_what_is_wrong_with_its_arguments(arguments, keywords, messag
 def test_a_run_that_is_no_path_is_named(function, run):
     with pytest.raises(latentia.Error, match=f"^The run is {run}; give the folder of a run"):
         function(run)
+
+
+def test_a_path_with_a_nul_byte_is_named(run_in_memory: latentia.Run, tmp_path: Path):
+    name, images = "a\0b", np.zeros((4, 8, 8), np.uint8)
+    calls = [
+        partial(latentia.train, "conv_vae", name),
+        partial(latentia.train, "conv_vae", images, run=name),
+        partial(latentia.train, "conv_vae", images, labels=name, run=tmp_path / "r"),
+        partial(latentia.train, "conv_vae", images, init=name, run=tmp_path / "r"),
+        partial(latentia.fit, images, run=name),
+        *(partial(f, name) for f in (latentia.load, latentia.resume, latentia.make_checksums)),
+        partial(run_in_memory.encode, name),
+        partial(run_in_memory.export, "diffusers", name),
+        partial(run_in_memory.plot_samples(2).save, f"{name}.png"),
+    ]
+    for call in calls:
+        with pytest.raises(latentia.Error, match=r"does not exist|There is no run|NUL"):
+            call()
 
 
 def test_numbers_of_numpy_are_numbers(tmp_path: Path):

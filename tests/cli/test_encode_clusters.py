@@ -63,8 +63,8 @@ def test_groups_are_a_column_a_picture_and_copies(run, photos, tmp_path, capsys)
     assert read_bytes(photos) == before
     assert text.splitlines()[-3:] == [
         str(tmp_path / "sheet.png"),
-        f"{tmp_path / 'groups'}: copies of the image files, by group",
         f"{out}: table, with the group of each image",
+        f"{tmp_path / 'groups'}: copies of the image files, by group",
     ]
     frame = latentia.load(run).encode(photos, clusters=2, progress=False)
     np.testing.assert_array_equal(frame["cluster"], table["cluster"])
@@ -153,7 +153,36 @@ def test_a_folder_of_pictures_is_whole_or_not_there(option, run, photos, tmp_pat
         if option == "--out":
             patch.setattr(Path, "write_bytes", lambda *args: write_three(*args, function=write))
         assert main([str(word) for word in words]) == 130
+    before |= {"latents.parquet"} if option == "--copy-to" else set()
     assert {path.name for path in tmp_path.iterdir()} == before
     (tmp_path / "new").mkdir()
     call(*words)
     assert len(read_bytes(tmp_path / "new")) == (30 if option == "--copy-to" else 6)
+
+
+def test_copies_are_there_only_beside_their_table(run, photos, tmp_path, monkeypatch, capsys):
+    """A command that ends before its table is in place is gone on with by the same command."""
+    monkeypatch.chdir(tmp_path)
+    words = [
+        "encode",
+        run,
+        "--data",
+        photos,
+        "--clusters",
+        "2",
+        "--copy-to",
+        "new",
+        "--out",
+        "z.csv",
+    ]
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("latentia.training.checkpoint.replace_file", interrupt)
+        assert main([str(word) for word in words]) == 130
+    assert not Path("new").exists()
+    call(*words)
+    assert len(read_bytes(Path("new"))) == len(pd.read_csv("z.csv")) == 30
+    assert "nothing is overwritten" in error(capsys, *words)

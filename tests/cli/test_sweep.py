@@ -149,8 +149,21 @@ def test_what_a_sweep_refuses(data, tmp_path, capsys):
     assert "holds another sweep (latentia sweep mnist_mlp_vae --over beta=log:0.1:10" in error(
         capsys, *over, "--trials", "3"
     )
-    storage = ["--out", tmp_path / "other", "--storage", "nowhere://x"]
-    assert "The storage nowhere://x cannot be used" in error(capsys, *over, *storage)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--storage", "nowhere://x"], "The storage nowhere://x cannot be used"),
+        (["--device", "abacus"], "--device abacus is no device;"),
+        (["--labels", "none.csv"], "none.csv does not exist; give a .csv or .parquet file."),
+        (["--cond", "label"], "--cond names label; "),
+    ],
+)
+def test_a_refused_sweep_leaves_nothing(more, message, data, tmp_path, capsys):
+    """The same command would else find that all of its trials have failed."""
+    assert message in error(capsys, *words(data, tmp_path / "sweep", *more))
+    assert [each.name for each in tmp_path.iterdir()] == ["toy.npy"]
 
 
 def test_without_optuna_a_sweep_says_what_to_install_and_writes_nothing(
@@ -169,7 +182,7 @@ def test_a_sweep_of_a_recipe_without_encoder_says_so_before_it_trains(data, tmp_
     command = ["sweep", "mnist_gan", "--over", "lr=1e-4,1e-3", "--data", data, "--out", str(out)]
     assert main(command) == 2
     assert "mnist_gan has no encoder; give the recipe of a VAE." in capsys.readouterr().err
-    assert not (out / "000").exists()
+    assert not out.exists()
 
 
 def test_what_choose_refuses(run, capsys):

@@ -2,11 +2,13 @@
 
 import os
 import shlex
+import shutil
 
 import pytest
 
 from latentia.core import files
 from latentia.core.files import find_absolute_path, make_file_name, replace_file
+from latentia.core.folders import fill_folder, is_free
 from latentia.core.text import join_command
 
 
@@ -77,3 +79,30 @@ def test_commands_have_the_quotes_of_the_system(monkeypatch):
         patch.setattr(os, "name", "nt")
         text = join_command(["latentia", "report", r"C:\my runs\a", 3])
     assert text == r'latentia report "C:\my runs\a" 3'
+
+
+def test_a_folder_whose_filling_was_killed_is_filled_again(tmp_path, monkeypatch):
+    def fill():
+        with fill_folder(tmp_path, "give another") as part:
+            for name in "abc":
+                (part / name).mkdir()
+                (part / name / "file").write_text(name)
+
+    replace = os.replace
+
+    def die_at_b(source, target):
+        if target.name == "b":
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", die_at_b)
+        patch.setattr(shutil, "rmtree", lambda *_, **__: None)  # a killed process removes nothing
+        with pytest.raises(KeyboardInterrupt):
+            fill()
+    assert (tmp_path / "a" / "file").exists()
+    assert not (tmp_path / "b").exists()
+    assert is_free(tmp_path)
+    fill()
+    assert [file.read_text() for file in sorted(tmp_path.glob("*/file"))] == ["a", "b", "c"]
+    assert not is_free(tmp_path)

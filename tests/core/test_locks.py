@@ -1,5 +1,6 @@
 """One writer: a lock is refused while its owner lives, and names the owner."""
 
+import errno
 import json
 import os
 import signal
@@ -134,3 +135,17 @@ def test_where_no_file_can_be_made_nobody_is_said_to_hold_a_lock():
     message = r"/proc/x\.lock cannot be written \(No such file"
     with pytest.raises(latentia.Error, match=message), hold_lock(Path("/proc/x.lock")):
         pass
+
+
+def test_a_lock_needs_no_room_for_the_name_of_its_owner(tmp_path, monkeypatch):
+    """On a full disk the block says what it cannot write, and leaves no file."""
+
+    def refuse(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    with hold_lock(tmp_path / "lock"):
+        pass
+    message = "runs/a cannot be written"
+    with pytest.raises(latentia.Error, match=message), hold_lock(Path("/proc/x"), subject="runs/a"):
+        pytest.fail("there is no such lock")

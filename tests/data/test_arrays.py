@@ -88,6 +88,16 @@ def test_tensors_and_booleans():
             "the array is 4x4; give (n, h, w), (n, c, h, w) or (n, h, w, c).",
         ),
         (
+            np.zeros((16, 16, 3, 50)),
+            "the array has shape 16x16x3x50, whose last dimension seems to count the images; give"
+            " np.moveaxis(array, -1, 0).",
+        ),
+        (
+            np.zeros((16, 16, 50)),
+            "the array has shape 16x16x50, whose last dimension seems to count the images; give"
+            " np.moveaxis(array, -1, 0), or array[:, None] if the first one does.",
+        ),
+        (
             np.zeros((0, 4, 4)),
             "the array has shape 0x4x4, which is empty; give at least one image.",
         ),
@@ -246,6 +256,15 @@ def test_arrays_of_one_row_an_image_are_columns_as_dsprites_has_them(tmp_path):
     np.savez(tmp_path / "b.npz", **split, x_test=np.zeros((n, 4, 4)), y_test=classes[::-1])
     test = whole(str(tmp_path / "b.npz")).split("test")
     assert test.columns["label_2"].tolist() == classes[::-1, 2].tolist()
+
+
+def test_one_hot_labels_of_an_npz_are_classes(tmp_path):
+    codes = np.arange(20) % 4
+    np.savez(tmp_path / "a.npz", images=np.zeros((20, 4, 4)), targets=np.eye(4)[codes])
+    split = open_images(str(tmp_path / "a.npz")).split("all")
+    assert {name: column.tolist() for name, column in split.columns.items()} == {
+        "targets": codes.tolist()
+    }
 
 
 def test_text_labels_of_an_npz_are_classes(tmp_path):

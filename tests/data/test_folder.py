@@ -254,6 +254,8 @@ def test_folders_called_as_splits_are_said_to_be_ordinary(tmp_path):
         Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / name / "a.png")
     (note,) = open_images(str(tmp_path)).notes
     assert "test, train, val: read as any other folder" in note
+    with pytest.raises(Error, match=r"https://x\.org/a is an address, .*; add --stream, or give"):
+        open_images("https://x.org/a").split("all")
     with pytest.raises(Error, match=r"digts does not exist; did you mean digits\? give"):
         open_images("digts").to_metadata()
 

@@ -8,7 +8,8 @@ from PIL import Image
 
 from latentia.core.errors import Error
 from latentia.data import Source, open_images
-from latentia.data.reading import Reading
+from latentia.data.reading import DEFAULT_READING, Reading
+from latentia.data.sources.registry import LabelledData, make_source
 
 
 def draw_images(folder, n=30, parts=3):
@@ -94,7 +95,43 @@ def test_a_file_that_names_no_image_leaves_the_folders_as_labels(tmp_path):
     (tmp_path / "metadata.csv").write_text("file_name,label\nother.png,3\n")
     images = open_images(str(tmp_path))
     assert images.classes == {"label": ["00000", "00001", "00002"]}
-    assert "metadata.csv: the names in it are none of the images; not used." in images.notes[0]
+    assert (
+        "metadata.csv: the names in it are those of no image, or of several; not used."
+        in images.notes[0]
+    )
+
+
+def test_a_table_of_another_name_is_told_with_the_option(tmp_path):
+    draw_images(tmp_path / "set", 8, 1)
+    rows = "".join(f"{k};{k:03}.png;{k},5\r\n" for k in range(8))
+    table = f"\ufeff;Datei;Länge\r\n{rows}"
+    (tmp_path / "set" / "Tabelle.csv").write_text(table, encoding="utf-8")
+    (tmp_path / "set" / "notes.txt").write_text("taken on monday\nby ada\n", encoding="utf-8")
+    path = tmp_path / "set" / "Tabelle.csv"
+    images = open_images(tmp_path / "set")
+    (hint,) = [note for note in images.notes if "--labels" in note]
+    assert f"Tabelle.csv names 8 of 8 images; --labels {path} takes its columns (Länge)" in hint
+    labelled = open_images(make_source(LabelledData(tmp_path / "set", path), DEFAULT_READING))
+    assert labelled.split("all").columns["Länge"].tolist() == [k + 0.5 for k in range(8)]
+    assert not any("--labels" in note for note in labelled.notes)
+
+
+def test_names_of_several_images_are_not_called_unknown(tmp_path):
+    for folder in "ab":
+        draw_images(tmp_path / folder, 4, 1)
+    rows = "file_name,age\n000.png,1\n001.png,2\n"
+    (tmp_path / "metadata.csv").write_text(rows, encoding="utf-8")
+    images = open_images(tmp_path)
+    assert images.classes == {"label": ["a", "b"]}
+    assert "the names in it are those of no image, or of several; not used." in images.notes[0]
+
+
+def test_names_of_an_address_are_those_of_files(tmp_path):
+    for k, key in enumerate(draw_images(tmp_path, 4)):
+        (tmp_path / key).rename(tmp_path / f"é {k}.png")
+    rows = "".join(f"%C3%A9%20{k}.png,{k % 2}\n" for k in range(4))
+    (tmp_path / "metadata.csv").write_text(f"file_name,label\n{rows}", encoding="utf-8")
+    assert open_images(tmp_path).split("all").columns["label"].tolist() == [0, 1, 0, 1]
 
 
 def test_folders_beside_a_table_without_a_label_are_told(tmp_path):

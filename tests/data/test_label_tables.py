@@ -95,6 +95,32 @@ def test_a_usual_name_decides_between_two_columns_of_names(tmp_path):
     assert read(write_table(tmp_path / "t.csv", rows), ["0.png", "1.png"])["id"].tolist() == [1, 0]
 
 
+def test_text_names_images_rather_than_numbers_of_rows(tmp_path):
+    rows = [["", "Datei", "y"], ["0", "1.png", "a"], ["1", "0.png", "b"]]
+    cells = read(write_table(tmp_path / "t.csv", rows), ["0.png", "1.png"])
+    assert cells["y"].tolist() == ["b", "a"]
+
+
+@pytest.mark.parametrize("name", ["https://x.org/a/{}.png?size=2", "{}.dcm", "scans/{}.nii.gz"])
+def test_labels_that_are_numbers_of_images_are_no_names(name, tmp_path):
+    keys = [f"{k}.png" for k in range(6)]
+    rows = [["y", "source"], *([k % 2, name.format(k)] for k in range(6))]
+    cells = read(write_table(tmp_path / "t.csv", rows), keys)
+    assert list(cells) == ["y"]
+    assert cells["y"].tolist() == [0, 1] * 3
+    rows = [["y", "file"], *([k % 2, f"other{k}.png"] for k in range(6))]
+    with pytest.raises(Error, match=r"its column 'file' holds other0\.png, "):
+        read(write_table(tmp_path / "u.csv", rows), keys)
+
+
+def test_numbers_whose_zeros_a_spreadsheet_has_dropped_are_names(tmp_path):
+    rows = [["id", "y"], ["10", "a"], ["2", "b"], ["0", "c"]]
+    keys = ["x/0000.png", "x/0002.png", "x/0010.png"]
+    assert read(write_table(tmp_path / "t.csv", rows), keys)["y"].tolist() == ["c", "b", "a"]
+    assert NameMatcher(["01.png", "1.jpg"]).match(["1"]) == {"1": "1.jpg"}
+    assert NameMatcher(["01.png", "001.png"]).match(["1"]) == {}
+
+
 @pytest.mark.parametrize(
     "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "latin-1"]
 )

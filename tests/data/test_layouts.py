@@ -51,8 +51,18 @@ def find_splits(images, level=0):
         (("train/a", "dev/b", "eval/a"), {"dev"}, {"eval"}),
         (("Train/x/a", "Valid/y/b", "evaluation/x/b"), {"Valid"}, {"evaluation"}),
         (("training/a", "validation/b", "testing/c"), {"validation"}, {"testing"}),
+        (("training_set/a", "val_set/b", "test-set/c"), {"val_set"}, {"test-set"}),
+        (("train2017/a", "val2017/b", "test2017/c"), {"val2017"}, {"test2017"}),
+        (("seg_train/seg_train/a", "seg_val/seg_val/b", "seg_test/seg_test/a"), {"seg_val"},
+         {"seg_test"}),
+        (("1_Train/a", "2_Val/b", "3_Test/c"), {"2_Val"}, {"3_Test"}),
+        (("train_images/a", "valid_images/b", "test_images/c"), {"valid_images"}, {"test_images"}),
+        (("Entrenamiento/a", "Validación/b", "Prueba/c"), {"Validación"}, {"Prueba"}),
+        (("Apprentissage/a", "Validation/b", "Test/c"), {"Validation"}, {"Test"}),
+        (("Trainingsdaten/a", "Validierung/b", "Testdaten/c"), {"Validierung"}, {"Testdaten"}),
+        (("训练集/a", "验证集/b", "测试集/c"), {"验证集"}, {"测试集"}),
     ],
-)
+)  # fmt: skip
 def test_names_of_splits_are_those_of_the_hub_in_any_case(folders, validation, test, tmp_path):
     keys = number(*folders)
     images = open_images(write_images(tmp_path, keys))
@@ -94,8 +104,8 @@ def test_a_split_that_has_no_folder_is_said_to_be_drawn(folders, text, tmp_path)
         (number("train/a", "val/b", "cat/c"), ["cat", "train", "val"], "cat/c/02.png lies els"),
         (number("val/a", "test/b"), ["test", "val"], "test, val: read as any other folder"),
         (number("train/a", "train/b"), ["a", "b"], "train: read as any other folder"),
-        (number("seg_train/seg_train/a", "seg_test/seg_test/b"), ["seg_test", "seg_train"],
-         "Splits are folders train and val or test that hold all images; seg_test/"),
+        (number("bullet train/x/a", "crash test/y/b"), ["bullet train", "crash test"],
+         "Splits are folders train and val or test that hold all images; bullet train/"),
         (number("a/train", "b/train"), ["a", "b"], "train: read as any other folder"),
         (number("a/train", "b/train/x", "b/cat/test"), ["a", "b"], "train: read as any other fol"),
     ],
@@ -226,6 +236,31 @@ def test_splits_in_the_names_of_files_are_told_with_the_option(tmp_path):
     assert images.classes == {"label": ["a", "b"]}
 
 
+def drop_number(name):
+    return re.sub(r"[-_.]\d+$", "", name)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("P1_{}", "P2_{}", "P3_{}"), ("cat.{}", "dog.{}", "cow.{}"), ("a b-{}", "c-{}", "d_{}")],
+)
+def test_prefixes_of_file_names_are_told_with_the_options(names, tmp_path):
+    keys = [names[k % 3].format(k) for k in range(30)]
+    write_images(tmp_path, [f"{key}.png" for key in keys])
+    (note,) = read(tmp_path).notes
+    assert f"file names begin with {', '.join(sorted({*map(drop_number, keys)}))}: 3 in" in note
+    regex = re.search(r"--label-regex '(.*?)'", note)[1]
+    labels = find_labels(read(tmp_path, label_regex=regex))
+    assert labels == {f"{key}.png": drop_number(key) for key in keys}
+    grouped = read(tmp_path, group_regex=regex, validation=0)
+    assert not any("begin with" in each for each in grouped.notes)
+
+
+def test_numbered_files_have_no_prefixes(tmp_path):
+    write_images(tmp_path, [f"IMG_{k:04}.png" for k in range(8)])
+    assert read(tmp_path).notes == []
+
+
 def test_folders_of_equal_names_or_without_partners_are_no_masks(tmp_path):
     keys = [*number("cat"), *number("dog"), *number("labels", "masks")]
     keys += [f"{face}/{k}.png" for face in ("with_mask", "without_mask", "bad") for k in range(3)]
@@ -348,3 +383,21 @@ def test_arrow_files_that_are_no_saved_data_set_are_one_sentence(tmp_path):
     (tmp_path / "a.arrow").write_bytes(b"ARROW1")
     with pytest.raises(Error, match=r"cannot be read as parquet \(Directory .* neither"):
         open_images(str(tmp_path)).to_metadata()
+
+
+def test_folds_are_no_labels_where_others_are(tmp_path):
+    images = open_images(write_images(tmp_path / "a", number("fold1/x", "fold_2/y", "Fold 3/x")))
+    assert images.classes == {"label": ["x", "y"]}
+    images = open_images(write_images(tmp_path / "b", number("fold1", "fold2")))
+    assert images.classes == {"label": ["fold1", "fold2"]}
+
+
+def test_domains_of_splits_are_read_with_a_line(tmp_path):
+    images = open_images(write_images(tmp_path, number("trainA", "trainB", "testA", "testB")))
+    assert "testA, testB, trainA, trainB: read as any other folder" in images.notes[0]
+
+
+def test_classes_that_differ_only_in_capitals_are_named(tmp_path):
+    images = open_images(write_images(tmp_path, number("Cat", "cat", "cat ", "dog")))
+    text = "label has classes that differ only in capitals or spaces: 'Cat', 'cat', 'cat '; they"
+    assert text in images.notes[0]

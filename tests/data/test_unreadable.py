@@ -54,11 +54,28 @@ def test_unreadable_files_are_left_out_and_the_others_are_as_without_them(suffix
     assert "unreadable" not in expected.to_metadata()
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+            "a pointer of Git LFS; `git",
+        ),
+        (b"<!DOCTYPE html><p>404", "a page of HTML; load the image anew"),
+    ],
+)
+def test_what_a_download_left_in_the_place_of_an_image_is_named(content, reason, tmp_path):
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(Error, match=re.escape(f"a.png ({reason}")):
+        open_images(str(tmp_path)).split("all")
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])  # read by tifffile, and by Pillow
 def test_files_of_no_finite_numbers_are_left_out_where_that_is_asked_for(dtype, tmp_path):
     for k, value in enumerate((0.5, np.nan, np.inf)):
         tifffile.imwrite(tmp_path / f"{k}.tif", np.full((4, 4), value, dtype))
     text = r"2 unreadable of 3 images: 1\.tif \(NaN or infinity among its values\), 2\.tif"
+    text += r".*, or give --missing nan if NaN stands for missing pixels\."
     with pytest.raises(Error, match=text):
         open_images(str(tmp_path)).split("train")
     assert open_images(Source(str(tmp_path), SKIP)).split("all").keys == ["0.tif"]

@@ -18,10 +18,11 @@ from PIL import Image
 import latentia
 from latentia.api.progress import show_events
 from latentia.cli.main import main
-from latentia.data import open_images
+from latentia.data import Images, open_images
 from latentia.fitting import rules
 from latentia.fitting.fit import choose_features, make_request
 from latentia.fitting.stages import Fit
+from latentia.training.checkpoint import write_json
 from latentia.training.events import EndReason, TrainingFinished
 from latentia.training.loop import Loop
 from latentia.training.plan import Options
@@ -318,6 +319,20 @@ def test_too_few_minutes_name_the_smallest_number(photos, set_times, capsys, tmp
     needed = (110 + rules.count_prior_seconds(48)) / 60
     assert 1.25 * needed <= float(least) <= 1.25 * needed + 0.9  # and the test's own seconds
     assert not list(tmp_path.glob("runs/*"))
+
+
+def test_a_used_folder_is_refused_before_the_images_are_read(photos, monkeypatch, capsys):
+    monkeypatch.setattr(Images, "source_sizes", property(lambda _: pytest.fail("they are read")))
+    for path in ("runs/photos/run.json", "runs/photos-prior/notes.txt"):
+        Path(path).parent.mkdir(parents=True)
+        Path(path).write_text("{}", encoding="utf-8")
+        assert "exists; " in error(capsys, *list_words(photos))
+        shutil.rmtree("runs")
+    request = {"data": str(photos), "minutes": "20.0", "features": "none"}
+    content = {"request": request, "stages": [], "commands": [], "is_complete": False}
+    Path("runs/photos").mkdir(parents=True)
+    write_json(Path("runs/photos/fit.json"), content)
+    assert "runs/photos holds another fit (" in error(capsys, *list_words(photos))
 
 
 def last_line_of_error(capsys, *words):

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from latentia.core import distributed
 from latentia.core.errors import Error
-from latentia.core.folders import fill_folder
+from latentia.core.folders import fill_folder, is_free
 from latentia.data import Images, Split
 from latentia.data.labels import Labels
 from latentia.data.listing import list_files
@@ -38,18 +38,17 @@ def encode(args: SimpleNamespace) -> None:
         if args.clusters is not None:
             check_number(args.clusters, len(split))
         files = find_files(images, split, Path(args.copy_to)) if args.copy_to else []
+        clusters = None
 
         @distributed.local_only()
         def group_images(table: pa.Table) -> pa.Table:
+            nonlocal clusters
             table, clusters = add_clusters(table, model.latent_shape, args.clusters)
             print(add_agreement(clusters, run, images, split, math.prod(model.latent_shape)))
             if args.sheet:
                 from latentia.report.cluster_sheet import render_clusters
 
                 print(render_clusters(run.name, split, clusters).save(args.sheet))
-            if args.copy_to:
-                copy_files(files, split, clusters, target := Path(args.copy_to).expanduser())
-                print(f"{target}: copies of the image files, by group")
             return table
 
         if args.axes == "principal":
@@ -59,6 +58,9 @@ def encode(args: SimpleNamespace) -> None:
         path = write_table(args.out, model, split, names, **options)
         if not distributed.rank():
             print(path if args.clusters is None else f"{path}: table, with the group of each image")
+            if clusters and args.copy_to:  # last: a folder with copies has its table
+                copy_files(files, split, clusters, target := Path(args.copy_to).expanduser())
+                print(f"{target}: copies of the image files, by group")
 
 
 def find_files(images: Images, split: Split, target: Path) -> list[Path]:
@@ -71,7 +73,7 @@ def find_files(images: Images, split: Split, target: Path) -> list[Path]:
     keys = strip_pages(split.keys)
     if missing := [key for key in keys if key not in paths]:
         raise Error(f"--copy-to copies files of a folder, and {missing[0]} is none; leave it out.")
-    if target.exists() and (not target.is_dir() or any(target.glob("[!.]*"))):
+    if target.exists() and not (target.is_dir() and is_free(target)):
         raise Error(f"--copy-to {target} exists, and nothing is overwritten; give a new folder.")
     if target.resolve().is_relative_to(root.resolve()):
         raise Error(f"--copy-to {target} is in the folder of the images; give another folder.")

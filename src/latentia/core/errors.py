@@ -87,9 +87,17 @@ def convert_errors(describe: Callable[[str], str], kinds: Any = Exception) -> It
         raise Error(describe(summarize_exception(error))) from error
 
 
+def refuse_nul(path: Path | str) -> None:
+    """Raises: WriteError if a path holds a NUL byte, for which Python raises a ValueError."""
+    if "\0" in str(path):
+        text = str(path).replace("\0", "\\0")
+        raise WriteError("holds a NUL byte, as no name of a file does; remove it.", subject=text)
+
+
 @contextmanager
 def catch_write_errors(path: Path, advice: str = "give another place") -> Iterator[None]:
     """Convert every OSError of the block, such as a full disk, to one sentence about `path`."""
+    refuse_nul(path)
     try:
         yield
     except OSError as error:

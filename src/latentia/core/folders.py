@@ -36,6 +36,8 @@ def fill_folder(path: Path, advice: str) -> Iterator[Path]:
                 if is_inside:
                     files = sorted(part.iterdir(), key=lambda each: each.stat().st_mtime_ns)
                     for file in files:
+                        # a folder that a killed process moved, over which none is renamed
+                        shutil.rmtree(path / file.name, ignore_errors=True)
                         os.replace(file, path / file.name)
                 else:
                     part.rename(path)
@@ -43,6 +45,11 @@ def fill_folder(path: Path, advice: str) -> Iterator[Path]:
                 shutil.rmtree(part, ignore_errors=True)
                 with suppress(OSError):  # Windows keeps the file of a lock that is held
                     lock_path.unlink()
+
+
+def is_free(path: Path) -> bool:
+    """Whether a folder has no file, or only those of a process that was killed in `fill_folder`."""
+    return (path / PART).exists() or not (path.is_dir() and any(path.glob("[!.]*")))
 
 
 def refuse_special_files(folder: Path) -> None:

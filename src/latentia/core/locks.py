@@ -32,7 +32,7 @@ def hold_lock(path: Path, *, subject: Path | str = "", wait: bool = False) -> It
     """
     # the block may be left in another thread than the one that entered it
     lock = FileLock(path, timeout=-1 if wait else 0, thread_local=False)
-    with catch_write_errors(path):
+    with catch_write_errors(Path(subject or path)):
         try:
             lock.acquire()
         except Timeout:
@@ -42,7 +42,7 @@ def hold_lock(path: Path, *, subject: Path | str = "", wait: bool = False) -> It
             text = f"is in use by {owner}; wait until that ends, or stop it."
             raise LockedError(text, subject=subject or path) from None
     try:
-        with catch_write_errors(path):
+        with suppress(OSError):  # a full disk: the block names what it cannot write
             owner_path(path).write_text(json.dumps(describe_process()), encoding="utf-8")
         yield
     finally:

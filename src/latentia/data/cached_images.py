@@ -1,5 +1,6 @@
 """Pixels, columns and metadata of a source, as they are decoded or come from the cache."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,11 +8,12 @@ import torch
 from torch import Tensor
 
 from latentia.core.label_kinds import MAX_CLASSES
-from latentia.core.text import pluralize
+from latentia.core.text import abbreviate_list, pluralize
 from latentia.data.fingerprint import digest_columns
 from latentia.data.groups import assign_groups, number_groups
+from latentia.data.label_tables import TABLE_HINT
 from latentia.data.labels import Labels
-from latentia.data.layout import SPLIT_FOLDERS
+from latentia.data.layout import PREFIX, name_split
 from latentia.data.reader import Columns
 from latentia.data.reading import Reading
 from latentia.data.splits import (
@@ -80,6 +82,8 @@ def make_cached_images(
     pixels: np.ndarray | StreamedPixels, columns: Columns, metadata: Metadata, reading: Reading
 ) -> CachedImages:
     classes, notes = dict(metadata["classes"]), list(metadata["notes"])
+    if reading.group_regex:
+        notes = [note for note in notes if PREFIX not in note]
     named_columns = (reading.group, *reading.label_kinds)
     free_text = [name for name in metadata.get("free_text", ()) if name not in named_columns]
     if free_text:
@@ -93,6 +97,12 @@ def make_cached_images(
             del classes[name]
             continue
         values, classes[name] = reading.encode_column(name, values, classes.get(name))
+        if similar := find_similar(classes[name] or ()):
+            listing = abbreviate_list(similar, 5)
+            notes.append(
+                f"{name} has classes that differ only in capitals or spaces: {listing}; they are"
+                " read as several."
+            )
         tensors[name] = column_to_tensor(values)
         if not classes[name] and name not in reading.label_kinds and counts_classes(values):
             notes.append(
@@ -101,6 +111,13 @@ def make_cached_images(
             )
     as_tensor = torch.from_numpy(pixels) if isinstance(pixels, np.ndarray) else pixels
     return CachedImages(as_tensor, tensors, {**metadata, "classes": classes, "notes": notes})
+
+
+def find_similar(names: Sequence[str]) -> list[str]:
+    """Return the names, quoted, that differ from others only in capitals or spaces."""
+    plain = ["".join(name.casefold().split()) for name in names]
+    pairs = zip(names, plain, strict=True)
+    return [repr(name) for name, letters in pairs if plain.count(letters) > 1]
 
 
 def counts_classes(values: np.ndarray) -> bool:
@@ -124,7 +141,8 @@ def join_labels(contents: CachedImages, labels: Any, reading: Reading) -> Cached
     split = Labels(labels, missing="nan").join_to(everything, everything.keys, reading)
     values = {name: column.numpy() for name, column in split.columns.items()}
     classes = {**metadata["classes"], **{name: split.classes.get(name) for name in values}}
-    notes = [*metadata["notes"], *filter(None, [split.note])]
+    notes = [note for note in metadata["notes"] if TABLE_HINT not in note]
+    notes += filter(None, [split.note])
     changes = {"classes": classes, "notes": notes, "joined": digest_columns(values, classes)}
     joined = CachedImages(pixels, {**columns, **split.columns}, {**metadata, **changes})
     return take_splits(joined, reading)
@@ -136,7 +154,7 @@ def take_splits(contents: CachedImages, reading: Reading) -> CachedImages:
     if reading.splits == "seeded" or len(metadata["parts"]) > 1:
         return contents
     for name, classes in metadata["classes"].items():
-        splits = [SPLIT_FOLDERS.get(each.lower(), "") for each in classes or ()]
+        splits = [name_split(each) for each in classes or ()]
         if name in reading.label_kinds or "" in splits or not {"train"} < {*splits}:
             continue
         if missing := int((columns[name] < 0).sum()):

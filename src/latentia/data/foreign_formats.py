@@ -11,6 +11,7 @@ ADVICE = {
         " .psd .xcf .svg .eps .pdf .jxl"
     ),
     "save the images of {} as one array in .npy or .npz": ".h5 .hdf5 .mat .pt .pth .pkl",
+    "stack the arrays of {} into one .npy (n, h, w)": ".npy .npz",
     "unpack {}": ".zip .tar .gz .tgz .7z .rar .bz2 .xz",
     "save the frames of {} as PNG": ".mp4 .avi .mov .mkv .webm .mpg .mpeg .wmv",
 }

@@ -17,7 +17,7 @@ import numpy as np
 from latentia.core.errors import Error
 from latentia.core.progress import show_progress
 from latentia.core.text import abbreviate_list, pluralize
-from latentia.data.decode import DecodeError, Preprocessing, ValueRangeError
+from latentia.data.decode import NOT_FINITE, DecodeError, Preprocessing, ValueRangeError
 from latentia.data.headers import ImageHeader
 from latentia.data.levels import make_range_error
 from latentia.data.masks import MaskFolder
@@ -140,6 +140,8 @@ class ImageFiles:
     def raise_unreadable(self, failures: Sequence[tuple[str, DecodeError]]) -> NoReturn:
         are_all = len(failures) == len(self.names)
         hint = "" if are_all else ", or leave them out by --skip-unreadable"
+        if any(str(error) == NOT_FINITE for _, error in failures):
+            hint += ", or give --missing nan if NaN stands for missing pixels"
         raise Error(
             f"{self.source_name} holds {len(failures)} unreadable of {len(self.names)} images:"
             f" {list_reasons(failures)}. Repair or remove them{hint}."

@@ -26,6 +26,7 @@ WORKBOOK_SUFFIXES = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
 WORKBOOK_MARKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # first bytes, whatever the suffix
 # cells without a value, in any case: #DIV/0!, #WERT! and the like are Excel's errors
 MISSING = r"|na|n/a|nan|null|-|#n/?[avd]|#\S+[!?]"
+TABLE_HINT = "--labels"  # of a note on a table that is not used
 UNNAMED = "column {}"  # by its number
 
 

@@ -1,6 +1,7 @@
 """Layouts of folders: which folders are splits or labels, and how else they can be read."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -9,15 +10,36 @@ from latentia.data.name_matching import strip_pages
 from latentia.data.reading import Reading
 from latentia.data.splits import SPLIT_ALIASES, SPLIT_NAMES
 
-SPLIT_FOLDERS = SPLIT_ALIASES | {"training": "train", "dev": "validation"}
-SPLIT_FOLDERS |= dict.fromkeys(("testing", "eval", "evaluation"), "test")
-SPLIT_WORD = re.compile(rf"(^|[^a-z])({'|'.join(SPLIT_FOLDERS)})([^a-z]|$)", re.IGNORECASE)
+SPLIT_WORDS = {  # without accents, in any case
+    "train": "training trainings entrenamiento treino entrainement apprentissage addestramento"
+    " 训练 訓練",
+    "validation": "dev validacion validacao validierung validazione convalida 验证 検証",
+    "test": "testing eval evaluation prueba pruebas teste 测试 テスト",
+}
+SPLIT_FOLDERS = SPLIT_ALIASES | {w: k for k, words in SPLIT_WORDS.items() for w in words.split()}
+# train_set, 1-train, train2017, test_images
+SPLIT_SUFFIX = r"[ _.-]?(?:set|data|daten|split|imgs?|images?|集|\d+)"
+SPLIT_NAME = re.compile(rf"(?:.*[\d_.-])?({'|'.join(SPLIT_FOLDERS)})(?:{SPLIT_SUFFIX})*")
+SPLIT_WORD = re.compile(rf"(^|[^a-z])({'|'.join(SPLIT_FOLDERS)})([^a-z]|[ab]?$)", re.IGNORECASE)
 # the end of the name of a mask, or of a folder of masks: a_mask, masks, SegmentationClass, labelsTr
 MASK_WORD = re.compile(
     r"(^|(?<!with)(?<!without)[ _.-])(masks?|labels?(tr|ts)?|annotations?|seg|segmentations?"
     r"|segmentationclass|gt|ground[ _-]?truth|manual)\d*$",
     re.IGNORECASE,
 )
+
+
+# what names of files have before their numbers: P07 of P07_3.png, or the class of cat.3.jpg
+NUMBERED = re.compile(r"(fold|part|batch|shard|chunk|disk)[ _-]?\d+", re.IGNORECASE)  # no labels
+PREFIX = r"([^/]+)[ _.-]+\d+\.\w+$"
+
+
+def name_split(text: str) -> str:
+    """Return the split that a folder or label is named after, or ""."""
+    letters = unicodedata.normalize("NFD", text.casefold())
+    plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    match = SPLIT_NAME.fullmatch(plain)
+    return SPLIT_FOLDERS[match[1]] if match else ""
 
 
 class SplitFolders(NamedTuple):
@@ -37,7 +59,7 @@ def find_split_folders(keys: Sequence[str]) -> SplitFolders | None:
     """
     levels = [*zip(*(key.split("/")[:-1] for key in keys), strict=False)]
     for level, folders in enumerate(levels):
-        names = {folder: SPLIT_FOLDERS.get(folder.lower(), "") for folder in folders}
+        names = {folder: name_split(folder) for folder in folders}
         if "" not in names.values() and {"train"} < {*names.values()}:
             return SplitFolders(level, names)
     return None
@@ -60,12 +82,14 @@ def find_folder_labels(
     deep = [key.split("/")[:-1] for key, is_deep in zip(keys, has_label, strict=True) if is_deep]
     levels = list(zip(*deep, strict=False))
     candidates = [k for k in range(len(levels)) if not splits or k != splits.level]
-    level = next((k for k in candidates if len({*levels[k]}) > 1), None)
+    candidates = [k for k in candidates if len({*levels[k]}) > 1]
+    numbered = [k for k in candidates if all(map(NUMBERED.fullmatch, levels[k]))]
+    level = next((k for k in candidates if k not in numbered), next(iter(numbered), None))
     if level is None:
         return None, describe_loose(keys)
     labels, note = levels[level], ""
     count = len({*labels})
-    deeper = [k for k in candidates if k > level]
+    deeper = [k for k in range(len(levels)) if k > level and not (splits and k == splits.level)]
     finer = [k for k in deeper if len({*zip(labels, levels[k], strict=True)}) > count]
     if finer or level > 0:
         note = f"the folders of level {level + 1} are the labels ({list_names(labels)})"
@@ -112,7 +136,7 @@ def describe_splits(keys: Sequence[str], splits: SplitFolders | None, reading: R
             f"file names have {', '.join(words)}; --label-regex '(?i)(?P<split>{'|'.join(words)})'"
             " makes these the splits."
         )
-    others = [key for key in keys if not {*key.lower().split("/")[:-1]} & {*SPLIT_FOLDERS}]
+    others = [key for key in keys if not any(map(name_split, key.split("/")[:-1]))]
     example = f"; {others[0]} lies elsewhere" if others else ""
     return (
         f"{', '.join(similar)}: read as any other folder; train, validation and test are drawn"
@@ -140,6 +164,18 @@ def describe_masks(keys: Sequence[str]) -> str:
     return (
         f"{pluralize(len(paired), 'image')}, such as {paired[0]}, are named as masks of others are,"
         " and read as images; --exclude FILE, a list of their names, leaves them out."
+    )
+
+
+def describe_prefixes(keys: Sequence[str]) -> str:
+    """Say that names of files have prefixes, such as classes or patients; "" if they have none."""
+    matches = [re.search(PREFIX, key) for key in keys]
+    prefixes = {match[1] for match in matches if match}
+    if not all(matches) or not 2 <= len(prefixes) <= len(keys) / 2:
+        return ""
+    return (
+        f"file names begin with {list_names(prefixes)}: {len(prefixes)} in all; --label-regex"
+        f" '{PREFIX}' makes these labels, --group-regex '{PREFIX}' keeps each in one split."
     )
 
 

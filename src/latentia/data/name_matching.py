@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from latentia.core.errors import Error
 from latentia.core.text import abbreviate_list, pluralize
@@ -39,7 +40,19 @@ def drop_suffix(name: str) -> str:
 
 
 def fold_case(name: str) -> str:
-    return drop_suffix(name).casefold()
+    """Return a name without suffix, in small letters; of an address its path, and a%20b as a b."""
+    path = name.partition("?")[0] if "://" in name else name
+    return drop_suffix(unquote(path)).casefold()
+
+
+def drop_zeros(name: str) -> str:
+    """Return a name whose numbers have no zeros before them, as a spreadsheet leaves them."""
+    return re.sub(r"(?<!\d)0+(?=\d)", "", fold_case(name))
+
+
+def drop_other_suffix(name: str) -> str:
+    """Return a name without the suffix of the file that the image was made of, such as .dcm."""
+    return re.sub(r"(\.[a-z][a-z0-9]{1,4}){1,2}$", "", fold_case(name))
 
 
 def list_ends(path: str) -> list[str]:
@@ -99,7 +112,11 @@ class PathIndex:
 
 
 class NameMatcher:
-    """Matching of names: as written, else without suffix, else in any case, if one image fits."""
+    """Matching of names, if one image fits.
+
+    As written, else without suffix, else in any case, else without the suffix of another kind of
+    file; numbers also without zeros before them.
+    """
 
     def __init__(self, keys: Sequence[str]):
         self.targets = dict.fromkeys([*keys, *strip_pages(keys)])
@@ -108,13 +125,19 @@ class NameMatcher:
     def match(self, names: Iterable[str]) -> dict[str, str]:
         """Return the target, a key or the file of its pages, of each name that has one."""
         names, matches = set(names), {}
-        for simplify in (clean_path, drop_suffix, fold_case):
+        for simplify in (clean_path, drop_suffix, fold_case, drop_other_suffix):
             if len(matches) < len(names) and self.targets:
-                if simplify not in self.indices:
-                    self.indices[simplify] = PathIndex(self.targets, simplify)
-                paths = {name: simplify(name) for name in names}
-                matches = self.indices[simplify].match(paths) | matches
+                matches = self.match_by(simplify, names) | matches
+        numbers = {name for name in names - matches.keys() if name.isdecimal()}
+        are_ids = len(numbers) >= min(len(self.targets), MAX_SAMPLE) / 2  # else they are labels
+        if self.targets and numbers and are_ids:
+            matches |= self.match_by(drop_zeros, numbers)
         return matches
+
+    def match_by(self, simplify: Callable[[str], str], names: Iterable[str]) -> dict[str, str]:
+        if simplify not in self.indices:
+            self.indices[simplify] = PathIndex(self.targets, simplify)
+        return self.indices[simplify].match({name: simplify(name) for name in names})
 
     def count_matches(self, cells: Any) -> int:
         """Count the images that a sample of the cells names."""
@@ -126,11 +149,18 @@ class NameMatcher:
 def name_rows(table: Any, keys: Sequence[str]) -> NamedRows:
     """Find the column whose cells name the most images, and the image of each row.
 
-    If several do, a usual name of such a column decides, then the order.
+    If several do, a usual name of such a column decides, then text before numbers, then the order.
+    Numbers that are repeated are labels, unless they name most of the images.
     """
     matcher, usual = NameMatcher(keys), {name: -k for k, name in enumerate(NAME_COLUMNS)}
     counts = {name: matcher.count_matches(cells) for name, cells in table.items()}
-    column = max(counts, key=lambda name: (counts[name], usual.get(str(name).lower(), -99)))
+
+    def rank(name: Any) -> tuple[int, int, bool]:
+        is_text = table[name].dtype.kind not in "biuf"
+        is_label = not is_text and counts[name] < len(keys) / 2 and table[name].duplicated().any()
+        return 0 if is_label else counts[name], usual.get(str(name).lower(), -99), is_text
+
+    column = max(counts, key=rank)
     names = table[column].map(str, na_action="ignore").fillna("")
     matches = matcher.match(names)
     is_known = names.isin(list(matches))

@@ -30,6 +30,10 @@ PILLOW_FORMATS = (
     *("ICO", "PCX", "SGI", "QOI"),
 )
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+FOREIGN_MARKS = {  # first bytes of what is stored in the place of an image
+    b"version https://": "a pointer of Git LFS; `git lfs pull` fetches the image",
+    **dict.fromkeys((b"<html", b"<!doctype"), "a page of HTML; load the image anew"),
+}
 HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 HEIC_SUFFIXES = (".heic", ".heif", ".hif")
 IMAGE_SUFFIXES = frozenset(
@@ -86,6 +90,9 @@ def iterate_pages(stream: Stream, suffix: str, options: PageOptions) -> "Iterato
     start = stream.read(16)
     if not start:
         raise DecodeError("0 bytes")
+    for mark, reason in FOREIGN_MARKS.items():
+        if start.lower().startswith(mark):
+            raise DecodeError(reason)
     is_heic = start[4:8] == b"ftyp" and start[8:12] in HEIC_BRANDS
     image = open_with_heif(stream) if is_heic else open_with_pillow(stream, start, suffix)
     if image is None and not start.startswith(TIFF_SIGNATURES):

@@ -34,7 +34,7 @@ def export_model(run: RunFolder, to: str, out: Path | str | None = None, data: A
     suffix = "" if run.beta is None else f"-beta{run.beta:g}"
     stem = run.path.name if run.path.is_relative_to(cache_root()) else run.path
     path = Path(out or f"{stem}{suffix}-{to}").expanduser()
-    suffixes = {each.suffix for each in path.glob("[!.]*")}
+    suffixes = {each.suffix for each in path.glob("[!.]*")} if path.is_dir() else set()
     if suffixes and not suffixes & {".onnx", ".safetensors"}:  # those of an earlier export
         raise Error(f"--out {path} has files, which are never overwritten; give a new folder.")
     options = {"data": data} if to == "diffusers" else {}

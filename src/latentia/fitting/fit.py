@@ -21,9 +21,10 @@ from latentia.data.reader import find_stretched_sizes
 from latentia.data.reading import Reading
 from latentia.data.sources.registry import LabelledData, SourceKind, make_source
 from latentia.fitting import rules
-from latentia.fitting.stages import Fit, FitRequest
+from latentia.fitting.stages import Fit, FitRequest, describe_values, list_options, read_content
 from latentia.losses.likelihoods import create_likelihood
 from latentia.models.pretrained_features import NAME, compute_features, is_installed
+from latentia.runs.folder import resolve_unnamed_path
 from latentia.runs.images import describe_images
 from latentia.runs.recipes import resolve_parameters
 from latentia.training.device import find_device
@@ -119,6 +120,13 @@ def make_request(
     device = find_device(options.device)
     labelled = data if options.labels is None else LabelledData(data, options.labels)
     source = make_source(labelled, Reading.from_options(options))
+    if run is None:
+        place = Path("images" if source.kind == SourceKind.MEMORY else source.name)
+        run = Path("runs") / make_file_name(place.stem if place.is_file() else place.name)
+    path = resolve_unnamed_path(run)
+    values = {"data": source.name, "minutes": minutes, **parameters, **list_options(options)}
+    known = {name: v for name, v in values.items() if v != "auto"}
+    read_content(path, describe_values(known))
     sizes = open_images(source).source_sizes
     size = parameters.get("size") or rules.choose_size(sizes)
     images = open_images(source, size=size, channels=parameters.get("channels"))
@@ -132,10 +140,6 @@ def make_request(
     if "sharpen" not in parameters:
         sharpen = rules.choose_sharpening(parameters["features"])
         parameters = {**parameters, "sharpen": sharpen}
-    if run is None:
-        place = Path("images" if source.kind == SourceKind.MEMORY else source.name)
-        run = Path("runs") / make_file_name(place.stem if place.is_file() else place.name)
-    path = Path(run).expanduser()
     request = FitRequest(data, images, facts, minutes, begin, path, parameters, options)
     printed_lines = describe_request(request, str(device))
     for line in printed_lines:

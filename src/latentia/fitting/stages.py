@@ -1,10 +1,10 @@
 """Stages of `latentia fit`: each is planned when it starts, and stored in fit.json beforehand."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, NoReturn, TypedDict
 
 from latentia.api.epochs import TooShortError, choose_epochs
 from latentia.api.run import Run
@@ -84,10 +84,44 @@ class FitRequest(NamedTuple):
         """The images, if a run does not find them at an address."""
         return self.data if self.is_in_memory else None
 
-    def list_options(self) -> dict[str, Any]:
-        """Return the options that are not the defaults."""
-        defaults = vars(Options())
-        return {name: v for name, v in vars(self.options).items() if v != defaults[name]}
+
+def list_options(options: Options) -> dict[str, Any]:
+    """Return the options that are not the defaults."""
+    defaults = vars(Options())
+    return {name: v for name, v in vars(options).items() if v != defaults[name]}
+
+
+def find_prior_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}-prior")
+
+
+def describe_values(values: Mapping[str, Any]) -> dict[str, str | bool]:
+    """Return parameters and options as fit.json has them."""
+    return {name: v if isinstance(v, bool) else str(v) for name, v in values.items()}
+
+
+def read_content(path: Path, request: Mapping[str, str | bool]) -> FitContent | None:
+    """Read the fit.json of a folder. None: it holds nothing.
+
+    request: what is known of the request before the images are read
+
+    Raises: Error if the folder holds something else, or another fit
+    """
+    refuse_special_files(path)
+    saved: Any = read_json(path / FIT_FILE, FitContent)
+    if saved and saved["request"] | dict(request) != saved["request"]:
+        raise_other_fit(path, saved)
+    for each in () if saved else (path, find_prior_path(path)):
+        find_new_folder("", each)
+    return saved or None
+
+
+def raise_other_fit(path: Path, content: FitContent) -> NoReturn:
+    before = ", ".join(f"{k} {v}" for k, v in content["request"].items())
+    raise Error(
+        f"{path} holds another fit ({before}); repeat its command to continue it, or give another"
+        " --run."
+    )
 
 
 class Fit:
@@ -103,27 +137,18 @@ class Fit:
         self.request, self.train, self.write = request, train, write
         self.path, self.begin = request.path, request.begin
         self.table = self.path / TABLE_FILE
-        self.prior_path = self.path.with_name(f"{self.path.name}-prior")
+        self.prior_path = find_prior_path(self.path)
         self.content = self._open_content()
         self.n_old = len(self.content["stages"])
 
     def _open_content(self) -> FitContent:
-        own = {**self.request.parameters, **self.request.list_options()}
-        values = {"minutes": self.request.minutes, **own}
+        chosen = {**self.request.parameters, **list_options(self.request.options)}
+        values = {"minutes": self.request.minutes, **chosen}
         name = self.request.images.source.name
-        texts = {k: v if isinstance(v, bool) else str(v) for k, v in values.items()}
-        request = {"data": name, **texts}
-        refuse_special_files(self.path)
-        saved: Any = read_json(self.path / FIT_FILE, FitContent)
+        request = {"data": name, **describe_values(values)}
+        saved = read_content(self.path, request)
         if saved and saved["request"] != request:
-            before = ", ".join(f"{k} {v}" for k, v in saved["request"].items())
-            raise Error(
-                f"{self.path} holds another fit ({before}); repeat its command to continue it, or "
-                "give another --run."
-            )
-        if not saved:
-            for path in (self.path, self.prior_path):
-                find_new_folder("", path)
+            raise_other_fit(self.path, saved)
         return saved or {"request": request, "stages": [], "commands": [], "is_complete": False}
 
     def run(self) -> int:
@@ -204,7 +229,7 @@ class Fit:
         return {**({"data": data} if needs_data else {}), **stage["parameters"]}
 
     def _format_training(self, stage: Stage) -> str:
-        options = {**self.request.list_options(), "run": stage["run"]}
+        options = {**list_options(self.request.options), "run": stage["run"]}
         if self.request.is_in_memory:
             options |= {"labels": LABELS} if isinstance(self.request.data, LabelledData) else {}
             return format_call("train", stage["recipe"], **self._add_data(stage, DATA), **options)

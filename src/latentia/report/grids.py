@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from latentia.core.errors import Error, catch_write_errors
-from latentia.core.folders import fill_folder
+from latentia.core.folders import fill_folder, is_free
 from latentia.core.tensors import to_bytes, to_display_channels
 from latentia.latents.thumbnails import to_pillow
 from latentia.training.checkpoint import atomic_path
@@ -175,7 +175,7 @@ def check_output(path: Path | str, *suffixes: str, option: str = "--out") -> str
         raise Error(f"{option} {path} {ending}; give a {choices} file{folder}.")
     if Path(path).name in RUN_FILES:
         raise Error(f"{option} {path} is the name of a run's own file; give another name.")
-    if is_folder and any(Path(path).expanduser().glob("[!.]*")):
+    if is_folder and not is_free(Path(path).expanduser()):
         raise Error(f"{option} {path} has files, which are never overwritten; give a new folder.")
     return suffix
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from latentia.core.checksums import is_intact
 from latentia.core.contract import Model, get_autoencoder
-from latentia.core.errors import Error
+from latentia.core.errors import Error, refuse_nul
 from latentia.core.folders import refuse_special_files
 from latentia.core.plugins import describe_failures
 from latentia.core.progress import print_note
@@ -260,9 +260,10 @@ def find_unused_path(path: Path, suffix: str = "", taken: Collection[Path] = ())
 def resolve_unnamed_path(path: Path | str) -> Path:
     """Expand ~, and make a path absolute that ends in no name, as ".", or looks like an option.
 
-    Raises: Error if it holds bytes that are not UTF-8, with which safetensors opens no file.
+    Raises: Error if it holds bytes that are not UTF-8, with which safetensors opens no file, or NUL
     """
     path = Path(path).expanduser()
+    refuse_nul(path)
     if any("\ud800" <= letter <= "\udfff" for letter in str(path)):
         text = str(path).encode("utf-8", "backslashreplace").decode()
         advice = "give a folder of another name, or set PYTHONUTF8=1 in a locale without UTF-8"

@@ -1,10 +1,10 @@
 """A sweep: runs of a recipe at many settings, shared by workers and resumed after a kill."""
 
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, TypedDict
 
 from filelock import FileLock
@@ -16,6 +16,7 @@ from latentia.core.folders import refuse_special_files
 from latentia.core.locks import LockedError, hold_lock
 from latentia.core.text import join_command
 from latentia.metrics.elbo import elbo
+from latentia.runs.create import create_run
 from latentia.runs.folder import RunFolder, resolve_unnamed_path
 from latentia.runs.recipes import register_recipe, resolve_parameters
 from latentia.sweep.design import SWEEP_FILE, design_trials, parse_axis
@@ -92,28 +93,53 @@ class Sweep:
         self.path = resolve_unnamed_path(path or f"runs/sweep-{recipe.rsplit(':', 1)[-1]}")
         import_optuna()  # before anything is written
         words, over = list(train_arguments), list(axis_specs)
-        self._claim_folder({"recipe": recipe, "words": words, "over": over, "trials": trials})
+        self.metadata = SweepSettings(recipe=recipe, words=words, over=over, trials=trials)
 
-    def _claim_folder(self, metadata: dict[str, Any]) -> None:
-        """Create the folder, or check that it holds this sweep."""
-        file = self.path / SWEEP_FILE
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            refuse_special_files(self.path)
-            names = [each.name for each in self.path.iterdir() if ".lock" not in each.suffixes]
-            if SWEEP_FILE not in names and any(not name.startswith(".") for name in names):
-                raise Error(f"{self.path} exists and is not a sweep; give another --out.")
-            with hold_lock(self.lock_path("sweep"), wait=True):
-                if not file.exists():
-                    write_json(file, metadata)
-                saved = read_json(file, SweepSettings)
-        except Error:
-            raise
-        except (OSError, ValueError) as problem:
-            raise Error(f"{self.path} cannot be used ({problem}); give another --out.") from None
-        if saved != metadata:
+    def _check_settings(self) -> None:
+        """Create the run of the first possible settings in a temporary folder.
+
+        Raises: Error if no settings are possible, or the recipe has no encoder
+        """
+        problems = []
+        for values in self.settings:
+            parameters, options, modifiers = self.parse(values)
+            with TemporaryDirectory() as folder:
+                try:
+                    path = Path(folder) / "run"
+                    plan = create_run(self.recipe, parameters, modifiers, options, path)[1]
+                except Error as problem:
+                    problems.append(problem)
+                    continue
+            if not isinstance(plan.model, HasLatents):
+                raise Error(f"{self.recipe} has no encoder; give the recipe of a VAE.")
+            return
+        raise problems[0]
+
+    def _check_folder(self) -> bool:
+        """Return whether the folder holds this sweep. Raises: Error if it holds anything else."""
+        names = [each.name for each in self.path.iterdir()] if self.path.exists() else []
+        names = [name for name in names if ".lock" not in Path(name).suffixes]
+        if SWEEP_FILE not in names and any(not name.startswith(".") for name in names):
+            raise Error(f"{self.path} exists and is not a sweep; give another --out.")
+        saved = read_json(self.path / SWEEP_FILE, SweepSettings)
+        if saved and saved != self.metadata:
             command = _format_sweep(saved)
             raise Error(f"{self.path} holds another sweep ({command}); give another --out.")
+        return bool(saved)
+
+    def _claim_folder(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        refuse_special_files(self.path)
+        with hold_lock(self.lock_path("sweep"), wait=True):
+            if not self._check_folder():
+                write_json(self.path / SWEEP_FILE, {**self.metadata})
+
+    def _remove_folder(self) -> None:
+        """Remove the files of a new sweep, and the folder if it has no other."""
+        with suppress(OSError):  # another process may use it
+            for file in (self.path / SWEEP_FILE, self.lock_path("sweep")):
+                file.unlink(missing_ok=True)
+            self.path.rmdir()
 
     def open_study(self) -> Any:
         optuna = import_optuna()
@@ -155,8 +181,18 @@ class Sweep:
 
     def run_trials(self, train: TrainFunction) -> int:
         """Run trials until none is left; `train` trains one run and returns its exit code."""
-        with catch_write_errors(self.path):  # optuna's
-            study = self.open_study()
+        with catch_write_errors(self.path, "give another --out"):
+            is_new = not self._check_folder()
+        if is_new:
+            self._check_settings()
+        with catch_write_errors(self.path, "give another --out"):  # optuna's too
+            self._claim_folder()
+            try:
+                study = self.open_study()
+            except Error:
+                if is_new:
+                    self._remove_folder()
+                raise
             for number in self._lock_trials(study):
                 exit_code = self._train_trial(study, number, train)
                 if exit_code not in (0, 1):  # a stopped trial stays in the state RUNNING
@@ -203,10 +239,6 @@ class Sweep:
                 print(f"{path}: {problem}", file=sys.stderr)
                 study.tell(number, state=State.FAIL)
                 return 1
-            if not isinstance(run.plan(run.images()).model, HasLatents):
-                del events  # which lock the run
-                shutil.rmtree(path)
-                raise Error(f"{self.recipe} has no encoder; give the recipe of a VAE.")
         exit_code = train(run, events)
         if exit_code == 1:  # a diverged run is a failed trial
             study.tell(number, state=State.FAIL)

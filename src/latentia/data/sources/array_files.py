@@ -143,6 +143,7 @@ def find_columns(
     for name, values in candidates.items():
         if values.dtype.kind not in "biufUSO":
             continue
+        values = collapse_one_hot(values)
         if values.ndim == 1:
             columns[name] = values
         elif values.ndim == 2 and values.shape[1] <= MAX_FACTORS:

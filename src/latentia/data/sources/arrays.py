@@ -79,6 +79,16 @@ def looks_like_color(array: np.ndarray) -> bool:
     return array.ndim == 3 and array.shape[-1] in (3, 4) and min(array.shape[:2]) >= 8
 
 
+def looks_last(array: np.ndarray) -> bool:
+    """Whether (h, h, n) or (h, h, c, n) has the images last, as MATLAB writes them.
+
+    Else the first would be h grey images of h x n, of extreme proportions.
+    """
+    height, width, *channels, n = array.shape
+    is_extreme = not 1 / 3 < n / height < 3
+    return height == width >= 8 and (channels[0] in (1, 3, 4) and n > 4 if channels else is_extreme)
+
+
 def to_nchw(array: Any, source_name: str) -> np.ndarray:
     """Convert an array or tensor of images to (n, c, h, w).
 
@@ -100,6 +110,12 @@ def to_nchw(array: Any, source_name: str) -> np.ndarray:
         raise Error(
             f"{source_name} has shape {shape}: one colour image, or grey images of width"
             f" {array.shape[-1]}; write array[None] for the first, array[:, None] for the second."
+        )
+    if looks_last(array):
+        other = ", or array[:, None] if the first one does" if array.ndim == 3 else ""
+        raise Error(
+            f"{source_name} has shape {shape}, whose last dimension seems to count the images; give"
+            f" np.moveaxis(array, -1, 0){other}."
         )
     if array.ndim == 3:
         return array[:, None]

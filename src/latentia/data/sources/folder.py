@@ -3,19 +3,20 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from latentia.core.errors import Error
-from latentia.core.text import abbreviate_list, pluralize
+from latentia.core.text import abbreviate_list, join_command, pluralize
 from latentia.data import layout
 from latentia.data.decode import DecodeError, Preprocessing
 from latentia.data.foreign_formats import advise_on_files, find_advice
 from latentia.data.image_files import ImageFiles
 from latentia.data.label_columns import encode_table
-from latentia.data.label_tables import decode_text, open_label_table
+from latentia.data.label_tables import TABLE_HINT, TEXT_SUFFIXES, decode_text, open_label_table
 from latentia.data.listing import FileEntry, looks_like_image
 from latentia.data.name_matching import merge_duplicates, spread_rows
 from latentia.data.read_files import read_headers
@@ -23,6 +24,7 @@ from latentia.data.reader import LabelColumns, LoadOptions, SourceInfo
 from latentia.data.reading import DEFAULT_READING, Reading
 from latentia.data.splits import SPLIT_NAMES
 
+MAX_TABLES = 5  # of other names that are looked into
 LABEL_FILES = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "dataset.json")
 
 
@@ -77,6 +79,8 @@ class FolderReader:
             notes.append(f"not images, not used: {listing}.")
         keys = self.image_files.list_keys()
         columns, label_notes = read_label_files(label_files, keys)
+        if not label_files:
+            notes += describe_tables(others, keys)
         labels, level_note = layout.find_folder_labels(keys, splits)
         if labels and not columns.columns:
             columns = encode_table({"label": labels})._replace(free_text=())
@@ -89,8 +93,10 @@ class FolderReader:
             level_note = f"the folders ({names}) are no labels beside these; --label-folder"
             level_note += f" {number} adds them."
         split_note = layout.describe_splits(keys, splits, self.reading)
+        has_labels = labels or columns.columns or is_explicit
+        prefix_note = "" if has_labels else layout.describe_prefixes(keys)
         mask_note = layout.describe_masks(keys)
-        notes += filter(None, [split_note, *label_notes, level_note, mask_note])
+        notes += filter(None, [split_note, *label_notes, level_note, prefix_note, mask_note])
         counts = {"train": len(keys)}
         if splits:
             counts = dict(Counter(map(splits.find_split, keys)))
@@ -156,10 +162,27 @@ def read_label_files(
     rows, missing = spread_rows(merge_duplicates(table, names), keys)
     labels = encode_table({str(name): cells for name, cells in rows.items()})
     if not labels.columns:
-        return labels, [f"{names}: the names in it are none of the images; not used."]
+        return labels, [f"{names}: the names in it are those of no image, or of several; not used."]
     rest = f", which lacks {pluralize(len(missing), 'image')}" if missing else ""
     listing = ", ".join(labels.columns)
     return labels, [f"the labels {listing} are those of {names}{rest}."]
+
+
+def describe_tables(files: Sequence[FileEntry], keys: Sequence[str]) -> list[str]:
+    """Say which tables of any other name hold labels, by their names of the images."""
+    notes, suffixes = [], (*TEXT_SUFFIXES, ".jsonl", ".parquet")
+    tables = [file for file in files if file.path.suffix.lower() in suffixes]
+    for file in tables[:MAX_TABLES]:
+        with suppress(Error):
+            rows = open_label_table(file.path, keys).rows
+            count, names = len({*rows.index}), abbreviate_list([*map(str, rows)], 5)
+            if names and count > 1 and count >= len(keys) / 4:
+                path = join_command([file.path])
+                notes.append(
+                    f"{file.key} names {count:,} of {pluralize(len(keys), 'image')}; {TABLE_HINT}"
+                    f" {path} takes its columns ({names}) as labels."
+                )
+    return notes
 
 
 def read_label_file(file: FileEntry, keys: Sequence[str]) -> Any:

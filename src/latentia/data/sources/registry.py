@@ -1,6 +1,7 @@
 """Sources of images: the meaning of `--data`, and the reader of each kind of source."""
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -29,7 +30,7 @@ from latentia.data.sources.pairs import (
     open_speckle_pairs,
 )
 from latentia.data.sources.sequence import ALLOWED_ITEMS, SequenceReader, is_sequence
-from latentia.data.sources.shards import ShardReader
+from latentia.data.sources.shards import STREAM_SOURCES, ShardReader
 from latentia.data.sources.synthetic import SYNTHETIC_MODULES, SyntheticReader
 from latentia.data.sources.table import KNOWN_DATASETS, TableReader, is_table, parse_hub_name
 
@@ -193,6 +194,11 @@ class Source:
             return make_object_reader(source.open_images(text), text)
         if text.startswith(PAIRS):
             return open_pairs(text, self.reading)
+        if re.match(r"\w{2,}://", text):  # not C://data
+            raise Error(
+                f"{text} is an address, of which --stream reads {STREAM_SOURCES}; add --stream, or"
+                " give a folder or file of this machine."
+            )
         path = Path(text).expanduser()
         if text and path.is_dir():  # no text, of a variable that is not set, is no folder
             return make_folder_reader(path, f"{text.rstrip('/')}/", self.reading)
