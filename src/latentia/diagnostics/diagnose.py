@@ -84,7 +84,8 @@ class CheckedRun(NamedTuple):
 
     def describe_unchecked(self) -> list[str]:
         """Return a sentence for each reason why checks could not run."""
-        sources = {"Not checked": self.skipped, "As at the end of the training": self.from_training}
+        kept = "Not repeated, and as at the end of the training"
+        sources = {"Not checked": self.skipped, kept: self.from_training}
         return [
             f"{title}: {', '.join(kinds)}. {reason}".rstrip()
             for title, checks in sources.items()

@@ -130,7 +130,7 @@ def describe_cache() -> str:
 
 
 def describe_compile() -> str:
-    return "off: torch.compile gains nothing on a CPU once the above is in"
+    return "off: on a CPU, torch.compile is not faster than these settings"
 
 
 DESCRIPTIONS = {

@@ -46,7 +46,7 @@ class RunFolder(TrainingFolder):
         """
         path = resolve_unnamed_path(path)
         if not path.exists():
-            raise Error(f"There is no run at {path}; give a folder that `latentia train` has made.")
+            raise Error(f"There is no run at {path}; give a folder that `latentia fit` or `train` made.")
         try:
             refuse_special_files(path)
             content = read_json(path / "run.json")
