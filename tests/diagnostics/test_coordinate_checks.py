@@ -94,7 +94,7 @@ def test_findings_are_kept_for_a_run_whose_images_are_gone(tmp_path, monkeypatch
     again = diagnose.diagnose_run(RunFolder.open(run.path))
     assert {finding.kind for finding in again.findings} == {f["kind"] for f in kept["findings"]}
     (text,) = again.skipped_checks
-    assert text.startswith("Not repeated, and as at the end of the training: images in two splits")
+    assert text.startswith("Kept from the training: images in two splits")
     assert "array of" not in text  # which a command cannot be given
     # findings of other weights do not count
     kept["step"] += 1

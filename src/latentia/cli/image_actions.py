@@ -9,7 +9,7 @@ from latentia.diagnostics.check import ERROR
 from latentia.diagnostics.command_text import format_command
 from latentia.diagnostics.diagnose import read_kept_report
 from latentia.report.grids import SINGLE_IMAGES
-from latentia.runs.folder import RunFolder
+from latentia.runs.open import open_run
 
 draw_samples = draw_picture(Run.plot_samples, *SINGLE_IMAGES)
 reconstruct = draw_picture(Run.plot_reconstructions, ".png", ".npy")
@@ -19,6 +19,7 @@ complete = draw_picture(Run.plot_completions, ".png", ".npy")
 def sample(args: SimpleNamespace) -> None:
     """Draw samples, and say if the run cannot be used."""
     draw_samples(args)
-    report = read_kept_report(RunFolder.open(args.run))
+    report = read_kept_report(open_run(args.run))
     if report and report.findings and report.findings[0].severity == ERROR:
-        print_note(f"{report.verdict} See {format_command('latentia', 'doctor', args.run)}.")
+        command = format_command("latentia", "doctor", args.run)
+        print_note(f"{report.verdict} `{command}` says more.")

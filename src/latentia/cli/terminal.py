@@ -29,19 +29,15 @@ def show_training(
     except KeyboardInterrupt:
         if distributed.rank():  # the first process prints for all
             raise
-        print(f"Interrupted; the last save is in {run.path}.")
-        if not is_stage:
-            _print_resume(run)
-        return 130
-    if end.reason == EndReason.STOPPED and not distributed.rank():
-        print(f"Stopped at step {end.step:,} of {end.total:,}; saved in {run.path}.")
-        if not is_stage:
-            _print_resume(run)
-    return EXIT_CODES[end.reason]
-
-
-def _print_resume(run: RunFolder) -> None:
-    print(format_command("latentia", "resume", str(run.path)))
+        text = f"Interrupted; the last save is in {run.path}."
+    else:
+        if end.reason != EndReason.STOPPED or distributed.rank():
+            return EXIT_CODES[end.reason]
+        text = f"Stopped at step {end.step:,} of {end.total:,}; saved in {run.path}."
+    print(text)
+    if not is_stage:
+        print(format_command("latentia", "resume", str(run.path)))
+    return EXIT_CODES[EndReason.STOPPED]
 
 
 def print_completion(run: RunFolder) -> None:

@@ -1,5 +1,6 @@
 """Pixels, columns and metadata of a source, as they are decoded or come from the cache."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -116,8 +117,8 @@ def make_cached_images(
 def find_similar(names: Sequence[str]) -> list[str]:
     """Return the names, quoted, that differ from others only in capitals or spaces."""
     plain = ["".join(name.casefold().split()) for name in names]
-    pairs = zip(names, plain, strict=True)
-    return [repr(name) for name, letters in pairs if plain.count(letters) > 1]
+    counts, pairs = Counter(plain), zip(names, plain, strict=True)
+    return [repr(name) for name, letters in pairs if counts[letters] > 1]
 
 
 def counts_classes(values: np.ndarray) -> bool:

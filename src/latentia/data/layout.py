@@ -29,8 +29,8 @@ MASK_WORD = re.compile(
 )
 
 
-# what names of files have before their numbers: P07 of P07_3.png, or the class of cat.3.jpg
 NUMBERED = re.compile(r"(fold|part|batch|shard|chunk|disk)[ _-]?\d+", re.IGNORECASE)  # no labels
+# what names of files have before their numbers: P07 of P07_3.png, or the class of cat.3.jpg
 PREFIX = r"([^/]+)[ _.-]+\d+\.\w+$"
 
 
@@ -81,15 +81,13 @@ def find_folder_labels(
     has_label = [not (splits and splits.find_split(key) in flat) for key in keys]
     deep = [key.split("/")[:-1] for key, is_deep in zip(keys, has_label, strict=True) if is_deep]
     levels = list(zip(*deep, strict=False))
-    candidates = [k for k in range(len(levels)) if not splits or k != splits.level]
-    candidates = [k for k in candidates if len({*levels[k]}) > 1]
-    numbered = [k for k in candidates if all(map(NUMBERED.fullmatch, levels[k]))]
-    level = next((k for k in candidates if k not in numbered), next(iter(numbered), None))
+    candidates = [k for k, each in enumerate(levels) if k + 1 != bare and len({*each}) > 1]
+    level = min(candidates, key=lambda k: all(map(NUMBERED.fullmatch, levels[k])), default=None)
     if level is None:
         return None, describe_loose(keys)
     labels, note = levels[level], ""
     count = len({*labels})
-    deeper = [k for k in range(len(levels)) if k > level and not (splits and k == splits.level)]
+    deeper = [k for k in candidates if k > level]
     finer = [k for k in deeper if len({*zip(labels, levels[k], strict=True)}) > count]
     if finer or level > 0:
         note = f"the folders of level {level + 1} are the labels ({list_names(labels)})"

@@ -40,7 +40,7 @@ def drop_suffix(name: str) -> str:
 
 
 def fold_case(name: str) -> str:
-    """Return a name without suffix, in small letters; of an address its path, and a%20b as a b."""
+    """Return the name in small letters without its suffix; an address loses its query."""
     path = name.partition("?")[0] if "://" in name else name
     return drop_suffix(unquote(path)).casefold()
 

@@ -84,8 +84,7 @@ class CheckedRun(NamedTuple):
 
     def describe_unchecked(self) -> list[str]:
         """Return a sentence for each reason why checks could not run."""
-        kept = "Not repeated, and as at the end of the training"
-        sources = {"Not checked": self.skipped, kept: self.from_training}
+        sources = {"Not checked": self.skipped, "Kept from the training": self.from_training}
         return [
             f"{title}: {', '.join(kinds)}. {reason}".rstrip()
             for title, checks in sources.items()
@@ -172,10 +171,12 @@ def read_kept_report(run: RunFolder) -> DiagnosticReport | None:
 
     Notes are left out.
     """
-    checks = load_findings(context := RunContext(run))
+    context = RunContext(run)
+    if not (checks := load_findings(context)):
+        return None
     findings = sort_findings([each for each in checks.values() if each and each.severity != NOTE])
     verdict = summarize_findings(context, findings, len(CHECKS) - len(checks))
-    return DiagnosticReport(verdict, findings, [], []) if checks else None
+    return DiagnosticReport(verdict, findings, [], [])
 
 
 def summarize_findings(context: RunContext, findings: list[Finding], n_skipped: int) -> str:

@@ -34,7 +34,6 @@ def interrupted_training(context: RunContext) -> CheckResult | None:
             f"the run is being trained by {owner}; {steps} are saved.",
             "All findings describe these weights, which the training will improve.",
             {"step": context.step, "total": context.total_steps},
-            [],
         )
     return CheckResult(
         WARNING,
@@ -78,8 +77,10 @@ def few_steps(context: RunContext) -> CheckResult | None:
 
 def is_prior_learned(context: RunContext) -> bool:
     """Whether the samples of a prior show that few steps were enough; before its end, some may."""
-    if not context.is_prior or context.early:
-        return context.is_prior and context.total_steps >= MIN_STEPS
+    if not context.is_prior:
+        return False
+    if context.early:
+        return context.total_steps >= MIN_STEPS
     if min(len(context.samples), len(context.posterior_draws)) < latents.MIN_COVERAGE_IMAGES:
         return False
     overlap = context.measure_overlap(context.samples, context.posterior_draws)
@@ -192,7 +193,7 @@ def training_did_not_help(context: RunContext) -> CheckResult | None:
     Suggested change: more images; else use the run as it is.
     """
     name, values = select_metric(context)
-    if "closed_form" not in context.run.metadata or len(values) < 2 or values.argmin() > 0:
+    if not context.starts_fitted or len(values) < 2 or values.argmin() > 0:
         return None
     return CheckResult(
         NOTE,

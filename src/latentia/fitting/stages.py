@@ -109,7 +109,7 @@ def read_content(path: Path, request: Mapping[str, str | bool]) -> FitContent | 
     """
     refuse_special_files(path)
     saved: Any = read_json(path / FIT_FILE, FitContent)
-    if saved and saved["request"] | dict(request) != saved["request"]:
+    if saved and not request.items() <= saved["request"].items():
         raise_other_fit(path, saved)
     for each in () if saved else (path, find_prior_path(path)):
         find_new_folder("", each)
@@ -142,10 +142,9 @@ class Fit:
         self.n_old = len(self.content["stages"])
 
     def _open_content(self) -> FitContent:
-        chosen = {**self.request.parameters, **list_options(self.request.options)}
-        values = {"minutes": self.request.minutes, **chosen}
-        name = self.request.images.source.name
-        request = {"data": name, **describe_values(values)}
+        values: Any = {"data": self.request.images.source.name, "minutes": self.request.minutes}
+        values |= {**self.request.parameters, **list_options(self.request.options)}
+        request = describe_values(values)
         saved = read_content(self.path, request)
         if saved and saved["request"] != request:
             raise_other_fit(self.path, saved)

@@ -46,7 +46,7 @@ class RunFolder(TrainingFolder):
         """
         path = resolve_unnamed_path(path)
         if not path.exists():
-            raise Error(f"There is no run at {path}; give a folder that `latentia fit` or `train` made.")
+            raise Error(f"There is no run at {path}; give a folder of `latentia fit` or `train`.")
         try:
             refuse_special_files(path)
             content = read_json(path / "run.json")
@@ -262,8 +262,8 @@ def resolve_unnamed_path(path: Path | str) -> Path:
 
     Raises: Error if it holds bytes that are not UTF-8, with which safetensors opens no file, or NUL
     """
-    path = Path(path).expanduser()
     refuse_nul(path)
+    path = Path(path).expanduser()
     if any("\ud800" <= letter <= "\udfff" for letter in str(path)):
         text = str(path).encode("utf-8", "backslashreplace").decode()
         advice = "give a folder of another name, or set PYTHONUTF8=1 in a locale without UTF-8"

@@ -117,6 +117,7 @@ class Sweep:
 
     def _check_folder(self) -> bool:
         """Return whether the folder holds this sweep. Raises: Error if it holds anything else."""
+        refuse_special_files(self.path)
         names = [each.name for each in self.path.iterdir()] if self.path.exists() else []
         names = [name for name in names if ".lock" not in Path(name).suffixes]
         if SWEEP_FILE not in names and any(not name.startswith(".") for name in names):
@@ -129,7 +130,6 @@ class Sweep:
 
     def _claim_folder(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
-        refuse_special_files(self.path)
         with hold_lock(self.lock_path("sweep"), wait=True):
             if not self._check_folder():
                 write_json(self.path / SWEEP_FILE, {**self.metadata})
@@ -190,7 +190,7 @@ class Sweep:
             try:
                 study = self.open_study()
             except Error:
-                if is_new:
+                if is_new and self.storage:  # a journal is in the folder, which can be resumed
                     self._remove_folder()
                 raise
             for number in self._lock_trials(study):

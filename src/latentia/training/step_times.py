@@ -76,13 +76,14 @@ def measure_step_times(
 
 def _time_steps(loop: Loop, seconds: float) -> float:
     """Return the seconds of a step, by blocks of them, since other work may disturb a few."""
-    times = []
-    while len(times) < WARM_UP_STEPS + MEASURED_STEPS or sum(times[WARM_UP_STEPS:]) < seconds:
+    times, left = [], seconds
+    while len(times) < WARM_UP_STEPS + MEASURED_STEPS or left > 0:
         begin = time.perf_counter()
         with suppress(NonFiniteError):  # the training has its answer to it
             loop.train_step(loop.step_context())
             loop.check_steps()  # waits for a GPU
         times.append(time.perf_counter() - begin)
+        left -= times[-1] if len(times) > WARM_UP_STEPS else 0
     return compute_typical_mean(times[WARM_UP_STEPS:])
 
 

@@ -85,8 +85,9 @@ def looks_last(array: np.ndarray) -> bool:
     Else the first would be h grey images of h x n, of extreme proportions.
     """
     height, width, *channels, n = array.shape
-    is_extreme = not 1 / 3 < n / height < 3
-    return height == width >= 8 and (channels[0] in (1, 3, 4) and n > 4 if channels else is_extreme)
+    if channels:
+        return height == width >= 8 and channels[0] in CHANNEL_COUNTS and n > 4
+    return height == width >= 8 and not 1 / 3 < n / height < 3
 
 
 def to_nchw(array: Any, source_name: str) -> np.ndarray:

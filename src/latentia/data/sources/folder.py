@@ -177,7 +177,7 @@ def describe_tables(files: Sequence[FileEntry], keys: Sequence[str]) -> list[str
             rows = open_label_table(file.path, keys).rows
             count, names = len({*rows.index}), abbreviate_list([*map(str, rows)], 5)
             if names and count > 1 and count >= len(keys) / 4:
-                path = join_command([file.path])
+                path = join_command([file.path.absolute()])
                 notes.append(
                     f"{file.key} names {count:,} of {pluralize(len(keys), 'image')}; {TABLE_HINT}"
                     f" {path} takes its columns ({names}) as labels."
