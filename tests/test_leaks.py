@@ -233,6 +233,7 @@ def test_a_sweep_leaves_optuna_as_it_was(tmp_path):
         setting = Setting({"data": "digits:60"}, Options(), {})
         path = tmp_path / "sweep"
         made = Sweep("mnist_mlp_vae", ["beta=1,2"], 2, lambda _: setting, path=path)
+        path.mkdir()
         made.open_study()
         assert made.list_trials() == []
         assert_unchanged(before)

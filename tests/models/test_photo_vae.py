@@ -216,7 +216,8 @@ def test_the_default_weight_is_written_into_the_run(train):
     assert train("none", features="none", epochs=1).metadata["closed_form"]["feature_weight"] == 0
 
 
-def test_the_doctor_suggests_half_the_weight_where_pixel_pca_is_better(train):
+def test_the_doctor_suggests_half_the_weight_where_pixel_pca_is_better(train, monkeypatch):
+    monkeypatch.setattr("latentia.diagnostics.run_context.MIN_STEPS", 1)
     findings = train(weight=300.0, epochs=1).diagnose().findings
     finding = next(each for each in findings if each.kind == "no better than PCA")
     assert "with less than --weight 300 they read classes worse" in finding.consequence

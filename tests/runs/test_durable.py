@@ -242,8 +242,10 @@ def test_a_run_without_checksums_opens_with_a_note(whole, capsys):
         path.write_bytes(save(tensors, {"about": json.dumps(metadata)}))
     out = str(whole.path.parent / "s.png")
     assert main(["sample", str(whole.path), "-n", "1", "--out", out]) == 0
-    (line,) = capsys.readouterr().err.splitlines()
+    line, verdict = capsys.readouterr().err.splitlines()
     assert line.startswith(f"{whole.path} has no checksums of its files")
+    assert "whole cannot be used: " in verdict
+    assert verdict.endswith(f". `latentia doctor {whole.path}` says more.")
     latentia.make_checksums(whole.path)
     flip(whole.weights, -50)
     with pytest.raises(DamageError):

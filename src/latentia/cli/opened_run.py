@@ -27,7 +27,9 @@ def open_requested_run(args: SimpleNamespace, *suffixes: str) -> Run:
     return load(args.run, data).with_beta(args.beta)
 
 
-def draw_picture(plot: Callable, *suffixes: str) -> Callable[[SimpleNamespace], None]:
+def draw_picture(
+    plot: Callable, *suffixes: str, after: Callable[[Run], None] | None = None
+) -> Callable[[SimpleNamespace], None]:
     """Return the action of a command whose options are the parameters of a `plot_` method."""
 
     def draw(args: SimpleNamespace) -> None:
@@ -47,5 +49,7 @@ def draw_picture(plot: Callable, *suffixes: str) -> Callable[[SimpleNamespace], 
         if path := latents_out or getattr(args, "table", None):
             print(picture.save(path))
         print(picture.save(args.out))
+        if after:
+            after(run)
 
     return draw

@@ -9,6 +9,7 @@ from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.check import ERROR, NOTE, WARNING, CheckResult, define_check
 from latentia.diagnostics.latents import MIN_COVERAGE_IMAGES
 from latentia.diagnostics.run_context import RunContext
+from latentia.metrics.coverage import measure_pixel_overlap
 from latentia.models.monitors import WINDOW_STEPS, rms_std
 
 STRONG_CRITIC_LOSS = 0.03  # nats; usual runs stay above 0.15
@@ -95,7 +96,7 @@ def measure_samples(context: RunContext) -> tuple[float, float, str]:
     spread = float(rms_std(samples) / rms_std(images).clamp_min(1e-12))
     coverage, text = math.nan, describe_spread(spread)
     if min(len(images), len(samples)) >= MIN_COVERAGE_IMAGES:
-        coverage = context.measure_overlap(samples, images).coverage
+        coverage = measure_pixel_overlap(samples, images).coverage
         text += f", and {coverage:.0%} of held-out images have a sample among their neighbours"
     return spread, coverage, f"{text} (n = {len(samples)} samples, {len(images)} images)"
 

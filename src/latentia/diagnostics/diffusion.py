@@ -14,6 +14,7 @@ from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.check import ERROR, WARNING, CheckResult, define_check
 from latentia.diagnostics.latents import MIN_COVERAGE_IMAGES, MIN_PRIOR_COVERAGE
 from latentia.diagnostics.run_context import MIN_PRIOR_STEPS, RunContext, count_steps
+from latentia.metrics.coverage import measure_pixel_overlap
 from latentia.nets.column_condition import use_columns
 from latentia.runs.build import AUTOENCODER
 from latentia.training.checkpoint import read_metadata
@@ -165,7 +166,7 @@ def prior_off_latents(context: RunContext) -> CheckResult | None:
         return None
     if min(len(context.samples), len(context.posterior_draws)) < MIN_COVERAGE_IMAGES:
         return None
-    coverage = context.measure_overlap(context.samples, context.posterior_draws).coverage
+    coverage = measure_pixel_overlap(context.samples, context.posterior_draws).coverage
     if coverage >= MIN_PRIOR_COVERAGE:
         return None
     target = "held-out images" if context.autoencoder is None else "decoded posterior draws"

@@ -11,6 +11,7 @@ from latentia.diagnostics.adversary import MIN_COVERAGE
 from latentia.diagnostics.check import ERROR, NOTE, WARNING, CheckResult, define_check
 from latentia.diagnostics.coordinates import measure_pca_error
 from latentia.diagnostics.run_context import MIN_PRIOR_STEPS, MIN_STEPS, RunContext
+from latentia.metrics.coverage import measure_pixel_overlap
 
 # falls in the second half of all learning; twice the epochs repeat about half of them
 UNFINISHED_SHARE = 0.15  # of the total fall: complete runs of the recipes have 0.02 to 0.1
@@ -83,7 +84,7 @@ def is_prior_learned(context: RunContext) -> bool:
         return context.total_steps >= MIN_STEPS
     if min(len(context.samples), len(context.posterior_draws)) < latents.MIN_COVERAGE_IMAGES:
         return False
-    overlap = context.measure_overlap(context.samples, context.posterior_draws)
+    overlap = measure_pixel_overlap(context.samples, context.posterior_draws)
     return overlap.coverage >= latents.GOOD_PRIOR_COVERAGE
 
 
@@ -248,7 +249,7 @@ def samples_not_learned(context: RunContext) -> CheckResult | None:
     """Find samples unlike images after few steps; later, other checks say more about them."""
     if not context.is_short or len(context.samples) < latents.MIN_COVERAGE_IMAGES:
         return None
-    overlap = context.measure_overlap(context.samples, context.posterior_draws)
+    overlap = measure_pixel_overlap(context.samples, context.posterior_draws)
     if overlap.recall >= MIN_COVERAGE:
         return None
     return CheckResult(

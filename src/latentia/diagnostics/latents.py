@@ -11,6 +11,7 @@ from latentia.core.text import pluralize
 from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.check import ERROR, NOTE, WARNING, CheckResult, define_check
 from latentia.diagnostics.run_context import MIN_PRIOR_STEPS, RunContext, count_pixels
+from latentia.metrics.coverage import measure_pixel_overlap
 from latentia.metrics.elbo import ACTIVE_VARIANCE
 from latentia.models.hvae import HVAE
 from latentia.runs.priors import find_learned_prior
@@ -221,7 +222,7 @@ def measure_prior_coverage(context: RunContext) -> float | None:
         return None
     if min(len(context.samples), len(context.posterior_draws)) < MIN_COVERAGE_IMAGES:
         return None
-    return context.measure_overlap(context.samples, context.posterior_draws).coverage
+    return measure_pixel_overlap(context.samples, context.posterior_draws).coverage
 
 
 def report_hole(

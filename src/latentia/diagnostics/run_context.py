@@ -18,7 +18,6 @@ from latentia.data import Images, Split
 from latentia.data.splits import evenly_spaced_rows
 from latentia.diagnostics.thumbnails import Thumbnails, make_thumbnails
 from latentia.latents.encoding import LatentTable, encode_split
-from latentia.metrics.coverage import PRDC, prdc
 from latentia.nets.column_condition import split_rows, use_columns
 from latentia.runs.build import AUTOENCODER
 from latentia.runs.folder import RunFolder
@@ -36,7 +35,6 @@ EARLY_SHARE = 0.25  # share of the run: VAEs begin collapsed, generators begin g
 MIN_STEPS = 300  # by then a VAE has left the mean image; MNIST's recipes take 4,290 and more
 TARGET_STEPS = 1500  # of a suggested training
 MIN_PRIOR_STEPS = 1000  # denoisers begin by predicting 0, and their averaged weights lag behind
-MAX_COMPONENTS = 32  # principal components of the held-out pixels, in which neighbours are found
 
 
 class RunContext:
@@ -257,20 +255,6 @@ class RunContext:
         z = torch.from_numpy(latents).unflatten(1, tuple(self.autoencoder.latent_shape))
         chunks = split_rows(self.autoencoder, z, self.held_out.max_batch_size())
         return torch.cat([self.autoencoder.decode(chunk).cpu() for chunk in chunks])
-
-    def measure_overlap(self, samples: Tensor, images: Tensor) -> PRDC:
-        """Precision, recall, density and coverage in principal components of the real pixels."""
-        n = min(len(samples), len(images))
-        pixels = images.flatten(1).double()
-        centre = pixels.mean(0)
-        k = min(MAX_COMPONENTS, n - 1, pixels.shape[1])
-        centred = pixels - centre
-        # exact, and its cost depends on the number of images only
-        eigenvalues, eigenvectors = torch.linalg.eigh(centred @ centred.T)
-        scales = eigenvalues[-k:].clamp_min(1e-12).sqrt()
-        axes = centred.T @ eigenvectors[:, -k:] / scales
-        real, fake = ((x.flatten(1).double()[:n] - centre) @ axes for x in (images, samples))
-        return prdc(real.float(), fake.float(), k=min(5, n - 1))
 
     def read_monitor(self, name: str) -> np.ndarray:
         """Return a monitor of every log row; nan if a row has none."""

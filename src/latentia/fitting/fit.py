@@ -125,8 +125,8 @@ def make_request(
         run = Path("runs") / make_file_name(place.stem if place.is_file() else place.name)
     path = resolve_unnamed_path(run)
     values = {"data": source.name, "minutes": minutes, **parameters, **list_options(options)}
-    known = {name: v for name, v in values.items() if v != "auto"}
-    read_content(path, describe_values(known))
+    chosen = {name: v for name, v in values.items() if v != "auto"}
+    read_content(path, describe_values(chosen))
     sizes = open_images(source).source_sizes
     size = parameters.get("size") or rules.choose_size(sizes)
     images = open_images(source, size=size, channels=parameters.get("channels"))

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 CHUNK_SIZE = 1000  # rows whose distances are held in memory at once
+MAX_COMPONENTS = 32  # principal components of the real pixels, in which neighbours are found
 
 
 class PRDC(NamedTuple):
@@ -93,3 +94,20 @@ def _kth_neighbor_distances(points: Float[Tensor, "n d"], k: int) -> Float[Tenso
     # the nearest point of each is itself
     chunks = [torch.cdist(rows, points).kthvalue(k + 1).values for rows in points.split(CHUNK_SIZE)]
     return torch.cat(chunks)
+
+
+def measure_pixel_overlap(
+    samples: Float[Tensor, "m c h w"], images: Float[Tensor, "n c h w"]
+) -> PRDC:
+    """Precision, recall, density and coverage in principal components of the real pixels."""
+    n = min(len(samples), len(images))
+    pixels = images.flatten(1).double()
+    centre = pixels.mean(0)
+    k = min(MAX_COMPONENTS, n - 1, pixels.shape[1])
+    centred = pixels - centre
+    # exact, and its cost depends on the number of images only
+    eigenvalues, eigenvectors = torch.linalg.eigh(centred @ centred.T)
+    scales = eigenvalues[-k:].clamp_min(1e-12).sqrt()
+    axes = centred.T @ eigenvectors[:, -k:] / scales
+    real, fake = ((x.flatten(1).double()[:n] - centre) @ axes for x in (images, samples))
+    return prdc(real.float(), fake.float(), k=min(5, n - 1))

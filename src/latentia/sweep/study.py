@@ -103,10 +103,15 @@ class Sweep:
         problems = []
         for values in self.settings:
             parameters, options, modifiers = self.parse(values)
-            with TemporaryDirectory() as folder:
+            with (
+                catch_write_errors(self.path, "give another --out"),
+                TemporaryDirectory() as folder,
+            ):
                 try:
                     path = Path(folder) / "run"
                     plan = create_run(self.recipe, parameters, modifiers, options, path)[1]
+                except WriteError as problem:
+                    raise WriteError(problem.message, subject=self.path) from None
                 except Error as problem:
                     problems.append(problem)
                     continue
