@@ -44,6 +44,7 @@ def mine(data="digits"):
 """
 
 
+@pytest.mark.usefixtures("fresh_registries")
 def test_a_recipe_file_takes_no_name_that_can_be_imported(tmp_path):
     import random
 

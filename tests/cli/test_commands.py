@@ -136,6 +136,7 @@ def test_recipes_and_help(capsys):
     assert "range of beta that one run learns, such as 0.01:10" in " ".join(output.split())
 
 
+@pytest.mark.usefixtures("fresh_registries")
 def test_a_recipe_of_ones_own_trains_and_loads(place, tmp_path, capsys):
     mine = tmp_path / "my.py"
     mine.write_text(
@@ -396,6 +397,7 @@ def test_a_run_of_another_version_says_so(run, capsys):
         assert "another version" in text or "There is no modifier gone_edit" in text
 
 
+@pytest.mark.usefixtures("fresh_registries")
 def test_recipes_of_ones_own_that_will_not_do(tmp_path, capsys):
     head = "import latentia\n@latentia.recipe\ndef mine"
     for number, (rest, message) in enumerate(
@@ -411,6 +413,7 @@ def test_recipes_of_ones_own_that_will_not_do(tmp_path, capsys):
         assert message in error(capsys, "train", f"{mine}:mine", "--run", tmp_path / "r")
 
 
+@pytest.mark.usefixtures("fresh_registries")
 def test_a_knob_that_is_on_can_be_turned_off(place, tmp_path):
     mine = tmp_path / "flagged.py"
     mine.write_text(
