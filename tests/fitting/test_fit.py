@@ -18,9 +18,9 @@ from PIL import Image
 import latentia
 from latentia.api.progress import show_events
 from latentia.cli.main import main
-from latentia.data import Images, open_images
+from latentia.data import Images
 from latentia.fitting import rules
-from latentia.fitting.fit import choose_features, make_request
+from latentia.fitting.fit import make_request
 from latentia.fitting.stages import Fit
 from latentia.training.checkpoint import write_json
 from latentia.training.events import EndReason, TrainingFinished
@@ -116,7 +116,7 @@ def test_a_fit_says_what_it_understands_and_runs_commands(
     assert read_fit("commands") == commands
     for text in ("50 train", "labels: label (2 classes)", "60 images are few"):
         assert text in err
-    for text in ("Images of 12x10, read at 12x10.", "Condition of the prior: label (cat, dog)."):
+    for text in ("Images of 12x10, read at 12x10.", "prior: conditioned on label (cat, dog)."):
         assert text in err.splitlines()
     assert f"In {MINUTES} minutes, in runs/photos: " in err
     assert err.count("50 train") == 1  # of both trainings and the fit
@@ -388,10 +388,12 @@ def test_mistakes_are_one_sentence(words, message, photos, capsys):
 
 def test_without_the_extra_it_goes_on_and_says_how_to_install_it(monkeypatch, capsys):
     monkeypatch.setattr("latentia.fitting.fit.is_installed", lambda: False)
-    assert choose_features(open_images("digits:20").split("train")) == "none"
-    (line,) = capsys.readouterr().err.splitlines()
-    assert "--features none" in line
-    assert "pip install 'latentia[photos]'" in line
+    request = make_request("digits:80", 1, None, {"latent": 3}, Options())
+    assert request.parameters["features"] == "none"
+    assert (
+        "features: none, since those of efficientnet are not installed "
+        "(pip install 'latentia[photos]' adds them).\n"
+    ) in capsys.readouterr().err
 
 
 def test_digits_are_fitted_without_features_and_the_reason_is_said(capsys):
@@ -400,7 +402,7 @@ def test_digits_are_fitted_without_features_and_the_reason_is_said(capsys):
         return make_request("digits:80", 1, None, parameters, Options()).parameters["features"]
 
     assert request_features() == "none"
-    assert "(efficientnet from 3 times)" in capsys.readouterr().err
+    assert "(efficientnet from 3); --features takes another." in capsys.readouterr().err
     assert request_features(features="efficientnet") == "efficientnet"
     assert "effective dimensions" not in capsys.readouterr().err
 
@@ -415,7 +417,7 @@ def test_labels_of_a_table_are_the_condition(photos, set_times, tmp_path, capsys
     (tmp_path / "table.csv").write_text(f"file,weather\n{rows}")
     assert main(list_words("photos", "--labels", "table.csv")) == 0
     out, err = capsys.readouterr()
-    assert "Condition of the prior: weather (cold, warm)." in err
+    assert "prior: conditioned on weather (cold, warm)." in err
     prior = shlex.split(out.splitlines()[1 + out.splitlines().index("runs/photos/report.html")])
     assert prior[prior.index("--cond") + 1] == "weather"
     assert latentia.load("runs/photos-prior").sample(2, cond="warm").shape == (2, 3, 12, 10)

@@ -83,8 +83,8 @@ def test_features_are_taken_where_images_differ_in_more_directions_than_their_pi
     chosen, reason = rules.choose_features(pixels, eye, "x")
     assert chosen == "x"
     assert reason == (
-        "--features x, since 31 images have 30.0 effective dimensions in the features x, "
-        "4.3 times the 7.0 of their pixels (x from 3 times)."
+        "since 31 images have 30.0 effective dimensions in the features x and 7.0 in their pixels,"
+        " a ratio of 4.3 (x from 3); --features takes another"
     )
     assert rules.choose_features(pixels * 9 + 1, eye * 4 - 2, "x") == (chosen, reason)
     assert rules.choose_features(eye.view(31, 1, 1, 31), pixels.flatten(1), "x")[0] == "none"

