@@ -31,7 +31,7 @@ PUBLISHED = {  # (recipe, k): quantity, range in nats, source
     ("mnist_mlp_vae", None): ("negative ELBO", (105.5, 105.8), "plain PyTorch, 10 epochs"),
     ("mnist_iwae", 1): ("negative log-likelihood", (86.8, 87.8), "Burda et al. 2016, the VAE"),
     ("mnist_iwae", 5): ("negative log-likelihood", (85.5, 85.5), "Burda et al. 2016, IWAE k = 5"),
-    ("mnist_hvae", None): ("negative log-likelihood", (81.7, 81.7), "Sønderby et al. 2016, 5 levels"),
+    ("mnist_hvae", None): ("negative log-likelihood", (81.7, 81.7), "Sønderby et al. 2016"),
 }
 
 
@@ -53,7 +53,7 @@ def main() -> None:
 
 def tabulate_likelihoods(runs: list[RunFolder], n: int) -> list[str]:
     lines = ["", "## Likelihood, nats per test image", ""]
-    lines += ["| recipe | quantity | published | measured | n | trained on | source, notes |"]
+    lines += ["| recipe | quantity | reference | measured | n | trained on | source, notes |"]
     lines += ["|---|---|---|---|---|---|---|"]
     for run in runs:
         recipe, parameters = run.metadata["recipe"], run.metadata["arguments"]
@@ -63,15 +63,15 @@ def tabulate_likelihoods(runs: list[RunFolder], n: int) -> list[str]:
         figure = get_figure(run, "elbo" if name == "negative ELBO" else "nll", n)
         value, error = figure["value"], figure["error"]
         gap = value - high if value > high else value - low if value < low else 0.0
-        comparison = f"{gap:+.1f} nats" if abs(gap) >= 0.05 else "as published"
-        published = f"{low}" if low == high else f"{low} to {high}"
+        comparison = f"{gap:+.1f} nats" if abs(gap) >= 0.05 else "as the reference"
+        reference = f"{low}" if low == high else f"{low} to {high}"
         images, epochs = run.metadata["images"]["count"]["train"], parameters["epochs"]
         trend = describe_trend(run) if gap else ""
         notes = source, figure["note"], format_minutes(run), comparison, trend
         interval = f"{value:.2f} ± {1.96 * error:.2f}"
         draws = f" k = {parameters['k']}" if "k" in parameters else ""
         lines.append(
-            f"| `{recipe}`{draws} | {name} | {published} |"
+            f"| `{recipe}`{draws} | {name} | {reference} |"
             f" {interval} | {figure['n']:,} | {images:,} images, {epochs} epochs |"
             f" {'; '.join(filter(None, notes))} |"
         )
@@ -201,7 +201,7 @@ other work, so they are upper bounds.
 The values of the first table are
 [upper bounds](../reference/glossary.md#importance-weighted-bound) of the negative log-likelihood,
 tighter for larger K. Binarised test images are binarised once, with a fixed seed; the paper used
-another sample. A note such as +2.2 nats is the distance from the published value. The second
+another sample. A note such as +2.2 nats is the distance from the reference. The second
 table compares by [Fréchet distance](../reference/glossary.md#frechet-distance)."""
 
 
