@@ -201,8 +201,9 @@ other work, so they are upper bounds.
 The values of the first table are
 [upper bounds](../reference/glossary.md#importance-weighted-bound) of the negative log-likelihood,
 tighter for larger K. Binarised test images are binarised once, with a fixed seed; the paper used
-another sample. A note such as +2.2 nats is the distance from the reference. The second
-table compares by [Fréchet distance](../reference/glossary.md#frechet-distance)."""
+another sample. A note such as +2.2 [nats](../reference/glossary.md#nats) is the distance from the
+reference. The second table compares by
+[Fréchet distance](../reference/glossary.md#frechet-distance)."""
 
 
 if __name__ == "__main__":
