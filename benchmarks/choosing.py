@@ -42,7 +42,8 @@ def main() -> None:
     args = parser.parse_args()
     options = latentia.Options(threads=args.threads, precision="fp32")
     lines = [
-        "| data | purpose | figure | chosen beta | multirate run | best of five runs | worse by |",
+        "| data | purpose | quantity | chosen beta | multirate run | best of five runs"
+        " | worse by |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, (data, purposes) in WORK.items():

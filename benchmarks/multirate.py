@@ -82,9 +82,10 @@ def format_table(recipe: str, results: list[dict], costs: list[float]) -> list[s
 
     single, one, twice = (objective(kind) for kind in ("single", "one", "twice"))
     lines = [
-        f"## `{recipe}`",
+        f"### `{recipe}`",
         "",
-        "| beta | a run for each beta | one run | | one run, twice the epochs | |",
+        "| beta | a run for each beta | one run | difference"
+        " | one run, twice the epochs | difference |",
         "|---|---|---|---|---|---|",
     ]
     for k, beta in enumerate(BETAS):
@@ -160,7 +161,9 @@ def main() -> None:
     n, cpu, threads = len(args.seeds), describe_machine()["cpu"], args.threads or "all"
     lines += [
         f"Nats per test image: distortion + beta rate, mean ± standard deviation over {n} seeds;"
-        f" {args.epochs} epochs; {cpu}, {threads} threads, PyTorch {torch.__version__}.",
+        f" {args.epochs} epochs; {cpu}, {threads} threads, PyTorch {torch.__version__}. A"
+        " difference is that from the run for each beta, in percent: the mean over seeds, and in"
+        " brackets the largest of a seed.",
         "",
     ]
     write_section(args.out, "multirate", "\n".join(lines))

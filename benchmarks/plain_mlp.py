@@ -1,4 +1,4 @@
-"""Train the MNIST lab's VAE in plain PyTorch, on the images of a run of mnist_mlp_vae.
+"""Train the VAE of mnist_mlp_vae in plain PyTorch, on the images of a run of that recipe.
 
 python benchmarks/plain_mlp.py runs/mnist_mlp_vae
 

@@ -179,6 +179,8 @@ def main() -> None:
         for recipe in args.recipes:
             print(format_parts(recipe, images, args.parts), flush=True)
         return
+    processor = describe_processor()
+    machine = f"{processor['processor']}, {processor['instructions']}, PyTorch {processor['torch']}"
     lines = [
         "| step of 128 images | float32, ms | bfloat16, ms | times as fast | `auto` takes |",
         "|---" * 5 + "|",
@@ -188,8 +190,8 @@ def main() -> None:
             for kind, timing in get_timings().items()
         ),
         "",
-        f"Median (minimum to maximum) of n = {args.repeats} turns; {describe_processor()}; load at "
-        f"the start {load:.1f}. `auto` takes bfloat16 from {MIN_SPEEDUP:g} times as fast on.",
+        f"Median (minimum to maximum) of n = {args.repeats} turns on {machine}; load at the start "
+        f"{load:.1f}. `auto` takes bfloat16 if it is at least {MIN_SPEEDUP:g} times as fast.",
     ]
     print("\n".join(lines))
     if args.out:

@@ -62,7 +62,7 @@ def main() -> None:
         return distance.value
 
     print(f"{run.name}: {n:,} samples against {n:,} test images")
-    print("| prior | Fréchet distance | precision | recall | coverage | |")
+    print("| prior | Fréchet distance | precision | recall | coverage | requested label, minutes |")
     print("|---|---|---|---|---|---|")
     noise = sample_normal_rows(n, shape, seed=0, purpose="benchmark")
     measure_samples("N(0, I)", list(decode_batches(model, noise)))

@@ -27,11 +27,11 @@ from latentia.runs.folder import RunFolder
 from latentia.training.log import read_rows
 
 HERE = Path(__file__).parent
-PUBLISHED = {  # (recipe, k): figure, range in nats, source
-    ("mnist_mlp_vae", None): ("negative ELBO", (105.5, 105.8), "the MNIST lab's VAE, 10 epochs"),
-    ("mnist_iwae", 1): ("likelihood", (86.8, 87.8), "Burda et al. 2016, the VAE"),
-    ("mnist_iwae", 5): ("likelihood", (85.5, 85.5), "Burda et al. 2016, IWAE k = 5"),
-    ("mnist_hvae", None): ("likelihood", (81.7, 81.7), "Sønderby et al. 2016, 5 levels"),
+PUBLISHED = {  # (recipe, k): quantity, range in nats, source
+    ("mnist_mlp_vae", None): ("negative ELBO", (105.5, 105.8), "plain PyTorch, 10 epochs"),
+    ("mnist_iwae", 1): ("negative log-likelihood", (86.8, 87.8), "Burda et al. 2016, the VAE"),
+    ("mnist_iwae", 5): ("negative log-likelihood", (85.5, 85.5), "Burda et al. 2016, IWAE k = 5"),
+    ("mnist_hvae", None): ("negative log-likelihood", (81.7, 81.7), "Sønderby et al. 2016"),
 }
 
 
@@ -53,7 +53,7 @@ def main() -> None:
 
 def tabulate_likelihoods(runs: list[RunFolder], n: int) -> list[str]:
     lines = ["", "## Likelihood, nats per test image", ""]
-    lines += ["| recipe | figure | published | measured | n | trained on | |"]
+    lines += ["| recipe | quantity | reference | measured | n | trained on | source, notes |"]
     lines += ["|---|---|---|---|---|---|---|"]
     for run in runs:
         recipe, parameters = run.metadata["recipe"], run.metadata["arguments"]
@@ -63,15 +63,15 @@ def tabulate_likelihoods(runs: list[RunFolder], n: int) -> list[str]:
         figure = get_figure(run, "elbo" if name == "negative ELBO" else "nll", n)
         value, error = figure["value"], figure["error"]
         gap = value - high if value > high else value - low if value < low else 0.0
-        comparison = f"{gap:+.1f} nats" if abs(gap) >= 0.05 else "as published"
-        published = f"{low}" if low == high else f"{low} to {high}"
+        comparison = f"{gap:+.1f} nats" if abs(gap) >= 0.05 else "as the reference"
+        reference = f"{low}" if low == high else f"{low} to {high}"
         images, epochs = run.metadata["images"]["count"]["train"], parameters["epochs"]
         trend = describe_trend(run) if gap else ""
         notes = source, figure["note"], format_minutes(run), comparison, trend
         interval = f"{value:.2f} ± {1.96 * error:.2f}"
         draws = f" k = {parameters['k']}" if "k" in parameters else ""
         lines.append(
-            f"| `{recipe}`{draws} | {name} | {published} |"
+            f"| `{recipe}`{draws} | {name} | {reference} |"
             f" {interval} | {figure['n']:,} | {images:,} images, {epochs} epochs |"
             f" {'; '.join(filter(None, notes))} |"
         )
@@ -79,7 +79,7 @@ def tabulate_likelihoods(runs: list[RunFolder], n: int) -> list[str]:
 
 
 def describe_trend(run: RunFolder) -> str:
-    """Say by how much the validation figure fell in the last tenth of the epochs."""
+    """Say by how much the validation value fell in the last tenth of the epochs."""
     rows = [
         r["values"]["nelbo"] for r in read_rows(run.path / "log.jsonl") if r["event"] == "validated"
     ]
@@ -87,7 +87,7 @@ def describe_trend(run: RunFolder) -> str:
         return ""
     tenth = len(rows) // 10
     fall = rows[-1 - tenth] - rows[-1]
-    return f"the validation figure fell by {fall:.2f} nats in the last tenth of the epochs"
+    return f"the validation value fell by {fall:.2f} nats in the last tenth of the epochs"
 
 
 def get_figure(run: RunFolder, metric: str, n: int) -> dict[str, Any]:
@@ -110,7 +110,8 @@ def tabulate_distances(
     if not sampled_runs:
         return []
     lines = ["", "## Fréchet distance of samples, in features of a classifier of the labels", ""]
-    lines += ["| samples of | Fréchet distance | images seen in training | |", "|---|---|---|---|"]
+    lines += ["| samples of | Fréchet distance | images seen in training | notes |"]
+    lines += ["|---|---|---|---|"]
     first = sampled_runs[0].images()
     evaluation = Evaluation(sampled_runs[0], first, first.split("test"), features="classifier", n=n)
     metadata = first.to_metadata()
@@ -187,7 +188,7 @@ def count_threads(count: int) -> str:
     return f"{count} thread{'s' if count != 1 else ''}"
 
 
-HEADER = """# Results
+HEADER = """# Published results beside ours
 
 ```sh
 python benchmarks/results.py RUN ... --pythae PYTHON --out docs/benchmarks/results.md
@@ -197,9 +198,11 @@ Each row is one [run](../reference/glossary.md#run) (n = 1 seed). ± is a 95 % i
 images or samples, not over seeds. Minutes are the training time on a machine that was shared with
 other work, so they are upper bounds.
 
-The values are [upper bounds](../reference/glossary.md#importance-weighted-bound) of the negative
-log-likelihood, tighter for larger K. Binarised test images are binarised once, with a fixed seed;
-the paper used another sample. The last table compares by
+The values of the first table are
+[upper bounds](../reference/glossary.md#importance-weighted-bound) of the negative log-likelihood,
+tighter for larger K. Binarised test images are binarised once, with a fixed seed; the paper used
+another sample. A note such as +2.2 [nats](../reference/glossary.md#nats) is the distance from the
+reference. The second table compares by
 [Fréchet distance](../reference/glossary.md#frechet-distance)."""
 
 

@@ -290,7 +290,7 @@ def main() -> None:
     has_bf16 = "bf16" in {timing.choice for timing in get_timings().values()}
     formats = (torch.float32, torch.bfloat16) if has_bf16 else (torch.float32,)
     peaks = [f"{str(k)[6:]} {measure_peak_flops(k) / 1e12:.2f} TFLOP/s" for k in formats]
-    lines = ["| work | peer | speed ratio | target | seconds: peer, latentia | |", "|---" * 6 + "|"]
+    lines = ["| work | peer | ratio | target | seconds: peer, latentia | notes |", "|---" * 6 + "|"]
     print(lines[0])
     for bench in BENCHES:
         if all(word in f"{bench.work} {bench.peer}" for word in args.only):

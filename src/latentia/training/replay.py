@@ -1,8 +1,8 @@
 """CUDA graphs: a step that is computed again with other images and noise is replayed.
 
 Python needs longer to start the kernels of a small network than a GPU to compute them. A graph
-starts all of them at once. LATENTIA_CUDA_GRAPHS=1 asks for it: it was tested by a play on the CPU
-only (tests/training/test_asynchronous.py), so that it is not the default.
+starts all of them at once. LATENTIA_CUDA_GRAPHS=1 asks for it: it was tested with a stand-in for
+the GPU on a CPU only (tests/training/test_asynchronous.py), so that it is not the default.
 """
 
 import os
