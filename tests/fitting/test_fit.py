@@ -396,6 +396,25 @@ def test_without_the_extra_it_goes_on_and_says_how_to_install_it(monkeypatch, ca
     ) in capsys.readouterr().err
 
 
+def test_too_little_time_for_features_is_said_before_they_are_computed(photos, monkeypatch, capsys):
+    """60 images, and 50 mirror images of the training, of a second each."""
+    monkeypatch.setattr("latentia.fitting.fit.time_features", lambda pixels: 1.0)
+    words = [str(photos), "--features", "efficientnet", "--augment", "flip"]
+    assert error(capsys, "fit", *words, "--minutes", "2.5") == (
+        "Features of 60 images take about 1.8 minutes, which is too much for latentia fit "
+        "--minutes 2.5; give at least --minutes 3.7, or --features none."
+    )
+    assert not Path("runs").exists()
+
+    def request(minutes):
+        options = {"features": "efficientnet", "augment": "flip"}
+        return make_request(str(photos), minutes, None, options, Options()).minutes
+
+    assert request(3.7) == 3.7
+    monkeypatch.setattr("latentia.fitting.fit.is_stored", lambda pixels: True)
+    assert request(0.1) == 0.1
+
+
 def test_digits_are_fitted_without_features_and_the_reason_is_said(capsys):
     def request_features(**parameters):
         parameters = {"latent": 3, **parameters}

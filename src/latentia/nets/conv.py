@@ -37,7 +37,8 @@ def make_stage(conv: nn.Module, channels: int, slope: float, norm: Norm | None) 
 
 
 def make_activation(slope: float) -> nn.Module:
-    return nn.LeakyReLU(slope) if slope else nn.ReLU()
+    """Return LeakyReLU of this slope (0: ReLU), in place: a new map takes time."""
+    return nn.LeakyReLU(slope, inplace=True) if slope else nn.ReLU(inplace=True)
 
 
 def conv3x3(c_in: int, c_out: int) -> nn.Conv2d:

@@ -27,8 +27,10 @@ class SameConv(nn.Conv2d):
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:  # pyright: ignore
         (kernel, _), (stride, _) = self.kernel_size, self.stride
         h, w = (max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in x.shape[2:])
-        x = F.pad(x, (w // 2, w - w // 2, h // 2, h - h // 2))
-        return F.conv2d(x, self.weight, self.bias, self.stride, groups=self.groups)
+        # an odd row of padding becomes a row of zeros of the kernel: a padded copy takes longer
+        weight = F.pad(self.weight, (w % 2, 0, h % 2, 0)) if h % 2 or w % 2 else self.weight
+        padding = -(-h // 2), -(-w // 2)
+        return F.conv2d(x, weight, self.bias, self.stride, padding, groups=self.groups)
 
 
 class InvertedBottleneck(nn.Module):
@@ -40,13 +42,16 @@ class InvertedBottleneck(nn.Module):
     def __init__(self, c_in: int, c_out: int, kernel: int, stride: int, expansion: int):
         super().__init__()
         wide = c_in * expansion
-        expand = [SameConv(c_in, wide, 1), nn.ReLU6()] if expansion > 1 else []
+        expand = [SameConv(c_in, wide, 1), nn.ReLU6(inplace=True)] if expansion > 1 else []
         depthwise = SameConv(wide, wide, kernel, stride, groups=wide)
-        self.layers = nn.Sequential(*expand, depthwise, nn.ReLU6(), SameConv(wide, c_out, 1))
+        self.layers = nn.Sequential(
+            *expand, depthwise, nn.ReLU6(inplace=True), SameConv(wide, c_out, 1)
+        )
         self.is_residual = stride == 1 and c_in == c_out
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
-        return x + self.layers(x) if self.is_residual else self.layers(x)
+        y = self.layers(x)
+        return y.add_(x) if self.is_residual else y
 
 
 class EfficientNetLite0(nn.Module):
@@ -59,7 +64,7 @@ class EfficientNetLite0(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.stem = nn.Sequential(SameConv(3, 32, 3, 2), nn.ReLU6())
+        self.stem = nn.Sequential(SameConv(3, 32, 3, 2), nn.ReLU6(inplace=True))
         blocks, c_in = [], 32
         for count, kernel, stride, expansion, c_out in STAGES:
             for index in range(count):
@@ -67,7 +72,7 @@ class EfficientNetLite0(nn.Module):
                 blocks.append(InvertedBottleneck(c_in, c_out, kernel, first_stride, expansion))
                 c_in = c_out
         self.blocks = nn.ModuleList(blocks)
-        self.head = nn.Sequential(SameConv(c_in, FEATURE_DIMS, 1), nn.ReLU6())
+        self.head = nn.Sequential(SameConv(c_in, FEATURE_DIMS, 1), nn.ReLU6(inplace=True))
         for module in self.modules():  # no optimizer trains a buffer
             for name, parameter in list(module.named_parameters(recurse=False)):
                 delattr(module, name)

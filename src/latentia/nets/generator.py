@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentia.core.errors import Error
-from latentia.nets.conv import ConvTranspose
+from latentia.nets.conv import ConvTranspose, make_activation
 from latentia.nets.image_output import ToImage
 from latentia.nets.residual import LEAKY_SLOPE, Residual, init_residual_network
 
@@ -24,10 +24,10 @@ class DCGenerator(nn.Module):
         self.latent_shape = (latent,)
         self.bottom_shape = _halve_shape(shape, channels, doublings)
         linear = nn.Linear(latent, math.prod(self.bottom_shape))
-        self.expand = nn.Sequential(linear, nn.LeakyReLU(0.2))
+        self.expand = nn.Sequential(linear, make_activation(0.2))
         blocks: list[nn.Module] = []
         for _ in range(doublings):
-            blocks += [ConvTranspose(channels, channels, 4, 2, 1), nn.LeakyReLU(0.2)]
+            blocks += [ConvTranspose(channels, channels, 4, 2, 1), make_activation(0.2)]
         self.blocks = nn.Sequential(*blocks)
         self.image = ToImage(channels, shape[0], 7)
 
