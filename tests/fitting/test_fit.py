@@ -426,6 +426,32 @@ def test_digits_are_fitted_without_features_and_the_reason_is_said(capsys):
     assert "effective dimensions" not in capsys.readouterr().err
 
 
+def test_features_that_tell_the_labels_apart_are_taken_but_not_of_black_and_white_images(
+    photos, tmp_path, monkeypatch, capsys
+):
+    compared = []
+
+    def compare(pixels, features, labels, column, name):
+        compared.append((len(pixels), features.shape, set(labels.tolist()), column, name))
+        return "since they do"
+
+    def request_features(**parameters):
+        request = make_request(str(photos), 9, None, {"latent": 3, **parameters}, Options())
+        return request.parameters["features"]
+
+    monkeypatch.setattr(rules, "compare_classes", compare)
+    assert request_features() == "efficientnet"
+    assert compared == [(50, (50, 1280), {0, 1}, "label", "efficientnet")]
+    assert "features: efficientnet, since they do.\n" in capsys.readouterr().err
+    monkeypatch.setattr(rules, "compare_classes", lambda *_: "")
+    assert request_features() == "none"
+    assert "effective dimensions" in capsys.readouterr().err
+    monkeypatch.setattr(rules, "compare_classes", compare)
+    monkeypatch.setattr("latentia.fitting.fit.BINARY_SHARE", 0.0)
+    assert request_features() == "none"
+    assert len(compared) == 1
+
+
 def test_labels_of_a_table_are_the_condition(photos, set_times, tmp_path, capsys, no_figures):
     set_times()
     keys = sorted(path.name for path in photos.rglob("*.png"))

@@ -1,8 +1,11 @@
 """Rules by which `latentia fit` chooses sizes and numbers."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from latentia.core.errors import Error
 from latentia.data import open_images
@@ -89,6 +92,25 @@ def test_features_are_taken_where_images_differ_in_more_directions_than_their_pi
     assert rules.choose_features(pixels * 9 + 1, eye * 4 - 2, "x") == (chosen, reason)
     assert rules.choose_features(eye.view(31, 1, 1, 31), pixels.flatten(1), "x")[0] == "none"
     assert rules.choose_features(eye.view(31, 1, 1, 31), eye, "x")[0] == "none"
+
+
+def test_features_that_tell_classes_apart_better_are_taken():
+    labels = torch.arange(120) % 3
+    noise, told = torch.randn(2, 120, 30), F.one_hot(labels, 30) * 20.0
+    pixels = noise[0].view(120, 1, 5, 6)
+
+    def compare(pixels, features, labels=labels):
+        return rules.compare_classes(pixels, features, labels, "species", "x")
+
+    reason = compare(pixels, noise[1] + told)
+    assert re.fullmatch(
+        r"since a linear classifier names species of 100% of 120 images by the features x and of "
+        r"\d\d% by their pixels; --features takes another",
+        reason,
+    )
+    assert compare(noise[1:].view(120, 1, 5, 6) + told.view(120, 1, 5, 6), noise[0]) == ""
+    assert compare(told.view(120, 1, 5, 6) + pixels, told + noise[1]) == ""  # both are right
+    assert compare(pixels, noise[1] + told, torch.arange(120)) == ""  # an image of each class
 
 
 @pytest.mark.parametrize("count", [1, 4])
