@@ -131,9 +131,20 @@ def test_recipes_and_help(capsys):
     assert "latent dimensions" in output
     assert "recipe options" in output
     assert "training options" in output
-    assert "advanced options" in output
+    _, of_images = output.split("image options")
+    of_images, advanced = of_images.split("advanced options")
+    assert of_images.index("--labels ") < of_images.index("--max-pixels ")
+    assert "--threads" in advanced
     assert "options options" not in output
     assert "range of beta that one run learns, such as 0.01:10" in " ".join(output.split())
+
+
+def test_choices_that_hold_a_comma_are_told_apart(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "photo_vae", "--help"])
+    output = capsys.readouterr().out
+    assert "{none|flip|shift|flip,shift}" in output
+    assert "{none,samples}" in output
 
 
 @pytest.mark.usefixtures("fresh_registries")

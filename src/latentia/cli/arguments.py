@@ -161,11 +161,17 @@ def make_options(function: Callable, names: Iterable[str], switch: str = "") -> 
 
 def _make_metavar(hint: Any, registry: Iterable[str] | None) -> str | None:
     if registry:
-        return f"{{{','.join(registry)}}}"
+        return _join_choices(registry)
     kinds = list_types(hint)
-    names = [f"{{{','.join(map(str, get_args(k)))}}}" for k in kinds if get_origin(k) is Literal]
+    names = [_join_choices(map(str, get_args(k))) for k in kinds if get_origin(k) is Literal]
     names += [METAVARS[k] for k in kinds if k in METAVARS]
     return "|".join(names) or None
+
+
+def _join_choices(choices: Iterable[str]) -> str:
+    words = list(choices)
+    separator = "|" if any("," in word for word in words) else ","
+    return f"{{{separator.join(words)}}}"
 
 
 def _describe_default(hint: Any, default: Any) -> str:

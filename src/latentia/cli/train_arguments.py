@@ -16,9 +16,12 @@ from latentia.cli.arguments import (
 from latentia.core.errors import Error
 from latentia.core.parameters import validate_parameters
 from latentia.core.registries import MODIFIERS
+from latentia.data.reading import READING_OPTIONS
 from latentia.runs.modifiers import load_modifiers
 from latentia.runs.recipes import check_other_recipes, find_recipe
 from latentia.training.plan import Options
+
+IMAGE_OPTIONS = {*READING_OPTIONS, "labels", "balance"}  # a group of their own in the help
 
 
 class TrainArguments(NamedTuple):
@@ -82,10 +85,13 @@ def parse_train_arguments(recipe: str, words: list[str]) -> TrainArguments:
         for name, default in defaults.items()
         if {name, f"no_{name}", "help", "h"} & flags or default is inspect.Parameter.empty
     } - {"plan"}
+    training, later = (list_parameters(Options, advanced=each) for each in (False, True))
+    of_images = {*later} & IMAGE_OPTIONS
     groups = {
         "recipe": make_options(function, parsed),
-        "training": make_options(Options, parsed & {*list_parameters(Options, advanced=False)}),
-        "advanced": make_options(Options, parsed & {*list_parameters(Options, advanced=True)}),
+        "training": make_options(Options, parsed & {*training}),
+        "image": make_options(Options, parsed & of_images),
+        "advanced": make_options(Options, parsed & {*later} - of_images),
         **{key: make_options(each, parsed, switch=key) for key, each in modifiers.items()},
     }
     main, program = make_options(run_options, parsed), f"latentia train {recipe}"

@@ -140,34 +140,9 @@ class Options:
         during training
     tracker : {tensorboard,wandb,mlflow}
         experiment tracker that also receives the logged values and pictures
-    white : VALUE
-        pixel value that is scaled to 1.0, for example 4095 for a 12-bit camera; needed for 16-bit
-        and floating-point images whose range is not that of their type
-    black : VALUE
-        pixel value that is scaled to 0.0, for example -1024 with --white 3071 for Hounsfield units;
-        values outside the range are an error (default 0)
-    background : LEVEL
-        grey level behind transparent pixels, from 0 (black) to 1 (white)
-    aspect : {stretch,crop,pad}
-        how an image of other proportions than --size gets them: stretch changes its proportions,
-        crop takes its central part, pad adds a border that takes no part in the loss (default
-        stretch)
-    missing : {alpha,nan,DIR}
-        which pixels are missing, and take no part in the loss and the metrics: those of an opacity
-        below one half, those that are NaN, or those that are black in the image's mask in a folder,
-        a file of its name, such as DIR/1.png for 1.jpg
-    stream
-        read .tar or .parquet shards during training, and store no decoded pixels on disk
-    splits : {own,seeded}
-        own: training, validation and test images are those of the source where it says so, as
-        folders train, val and test do; seeded: they are drawn by seed (default own)
-    pages : {images,channels,first}
-        meaning of the pages of one TIFF file: each is an image, each is a channel of one image, or
-        only the first is read (default images)
-    tiles : SIZE[:STRIDE]
-        cut every image into square tiles of SIZE pixels, one every STRIDE, or else beside each
-        other; each is an image with the key FILE#Y,X, those of one file stay in one split, and
-        empty ones, whose pixels are all equal, are left out
+    labels : FILE
+        table (.csv or .parquet) of labels, joined to the images by file name; images that it lacks
+        have no label
     label_folder : N
         folder whose names are the labels, counted from the root of the data: 1 for the first, 2 for
         the folders in it; the default is the first that is no split
@@ -177,30 +152,55 @@ class Options:
     label_kind : COLUMN=KIND,...
         class or number, for columns that are not to be taken as they look, such as
         age=number,grade=class; text and whole numbers of at most 20 distinct values are classes
-    labels : FILE
-        table (.csv or .parquet) of labels, joined to the images by file name; images that it lacks
-        have no label
+    splits : {own,seeded}
+        own: training, validation and test images are those of the source where it says so, as
+        folders train, val and test do; seeded: they are drawn by seed (default own)
     group : COLUMN
         label column whose equal values stay in one split, such as a patient; pages of one file
         always do
     group_regex : REGEX
         regular expression whose match in an image's key is that value
+    balance : COLUMN
+        label column whose classes are equally frequent in training: an epoch draws as many images
+        as there are, with replacement, and each class has the same expected share; images without
+        a class count as one more class
     exclude : FILE
         table (.csv or .parquet) with the keys of images to leave out, such as one that
         latentia doctor RUN --table FILE.csv wrote
+    aspect : {stretch,crop,pad}
+        how an image of other proportions than --size gets them: stretch changes its proportions,
+        crop takes its central part, pad adds a border that takes no part in the loss (default
+        stretch)
+    missing : {alpha,nan,DIR}
+        which pixels are missing, and take no part in the loss and the metrics: those of an opacity
+        below one half, those that are NaN, or those that are black in the image's mask in a folder,
+        a file of its name, such as DIR/1.png for 1.jpg
+    tiles : SIZE[:STRIDE]
+        cut every image into square tiles of SIZE pixels, one every STRIDE, or else beside each
+        other; each is an image with the key FILE#Y,X, those of one file stay in one split, and
+        empty ones, whose pixels are all equal, are left out
+    pages : {images,channels,first}
+        meaning of the pages of one TIFF file: each is an image, each is a channel of one image, or
+        only the first is read (default images)
+    white : VALUE
+        pixel value that is scaled to 1.0, for example 4095 for a 12-bit camera; needed for 16-bit
+        and floating-point images whose range is not that of their type
+    black : VALUE
+        pixel value that is scaled to 0.0, for example -1024 with --white 3071 for Hounsfield units;
+        values outside the range are an error (default 0)
+    background : LEVEL
+        grey level behind transparent pixels, from 0 (black) to 1 (white)
     skip_unreadable
         go on without files that cannot be read, and list them in run.json and in the report
     max_pixels : N
         number of pixels of one image above which it is refused as a decompression bomb
+    stream
+        read .tar or .parquet shards during training, and store no decoded pixels on disk
     init : RUN
         run folder whose weights the training starts from, instead of random ones; recipe and shapes
         must be the same, and the optimizers start anew
     threads : N
         number of CPU threads, 1 to 1024; the default is one per core
-    balance : COLUMN
-        label column whose classes are equally frequent in training: an epoch draws as many images
-        as there are, with replacement, and each class has the same expected share; images without
-        a class count as one more class
     log_every : N
         number of training steps between two rows of log.jsonl, at least 1
     save_every : N
@@ -222,26 +222,26 @@ class Options:
     track: str | None = None
     tracker: Literal["tensorboard", "wandb", "mlflow"] | None = None
     _: KW_ONLY
-    white: float | None = None
-    background: Annotated[float, Ge(0)] = 1.0
-    stream: bool = False
-    init: str | None = None
-    threads: Annotated[int | None, Ge(1), Le(1024)] = None
-    splits: Splits = "own"
-    black: float | None = None
-    pages: Pages = "images"
-    tiles: int | str | None = None
+    labels: str | None = None
     label_folder: Annotated[int | None, Ge(1)] = None
     label_regex: str | None = None
     label_kind: str | None = None
-    labels: str | None = None
+    splits: Splits = "own"
     group: str | None = None
     group_regex: str | None = None
+    balance: str | None = None
     exclude: str | None = None
-    skip_unreadable: bool = False
-    max_pixels: Annotated[int | None, Ge(1)] = None
     aspect: Aspect = "stretch"
     missing: str | None = None
-    balance: str | None = None
+    tiles: int | str | None = None
+    pages: Pages = "images"
+    white: float | None = None
+    black: float | None = None
+    background: Annotated[float, Ge(0)] = 1.0
+    skip_unreadable: bool = False
+    max_pixels: Annotated[int | None, Ge(1)] = None
+    stream: bool = False
+    init: str | None = None
+    threads: Annotated[int | None, Ge(1), Le(1024)] = None
     log_every: Annotated[int, Ge(1)] = 50
     save_every: Annotated[int, Ge(1)] = 500
