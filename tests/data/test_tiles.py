@@ -221,6 +221,12 @@ def test_what_is_no_file_is_not_cut(tmp_path):
             open_images(source).split("all")
 
 
+def test_a_stream_of_a_folder_is_not_cut_and_the_message_says_why(tmp_path):
+    folder = save(tmp_path / "f", np.eye(20, dtype=np.uint8))
+    with pytest.raises(Error, match=r"into no tiles \(--tiles 16\); leave out --stream, and give"):
+        read(folder, stream=True).split("all")
+
+
 def test_the_default_is_left_out_of_the_metadata():
     assert ("tiles", "8:4") in Reading(tiles="8:4").list_pixel_options()
     assert "tiles" not in str(Reading().to_metadata((8, 8), 1))
