@@ -164,6 +164,14 @@ def test_all_is_learned_from_and_a_run_is_kept_only_where_it_was_asked_for(digit
         ImageVAE(**SMALL, run=tmp_path / "run").fit(X)
 
 
+def test_a_recipe_or_option_that_cannot_be_used_leaves_no_run(digits, tmp_path):
+    with pytest.raises(latentia.Error, match="mnist_dcgan has no encoder"):
+        ImageVAE("mnist_dcgan", epochs=1, run=tmp_path / "run").fit(digits[0][:60])
+    with pytest.raises(latentia.Error, match="options has no parameter --bogus"):
+        ImageVAE(**SMALL, options={"bogus": 1}, run=tmp_path / "run").fit(digits[0][:60])
+    assert [*tmp_path.iterdir()] == []
+
+
 @pytest.mark.filterwarnings("ignore:::tensorboard")
 def test_a_tracker_is_told_as_by_the_command(digits, tmp_path):
     ImageVAE(**SMALL, options={"tracker": "tensorboard"}, run=tmp_path / "run").fit(digits[0])

@@ -18,6 +18,7 @@ from torch import Tensor
 from latentia.api.training import finish_training, train_with_outputs
 from latentia.core.contract import Batch, HasLatents, Model, StepContext
 from latentia.core.errors import Error
+from latentia.core.parameters import validate_parameters
 from latentia.core.posterior import draw_latents
 from latentia.core.seeding import noise
 from latentia.core.text import pluralize
@@ -28,7 +29,7 @@ from latentia.data.sources.arrays import CHANNEL_COUNTS, ArrayReader
 from latentia.runs.create import create_run
 from latentia.runs.folder import RunFolder
 from latentia.tracking import require_tracker
-from latentia.training.plan import Options
+from latentia.training.plan import Options, Plan
 
 RECIPE_PARAMETERS = ("latent", "beta", "lr", "batch", "epochs")
 BATCH_ROWS = 500
@@ -122,7 +123,9 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         Raises: Error if X, a parameter or the recipe is not usable, or training did not finish.
         """
         images = self._to_images(X, is_fitting=True)
-        options = Options(**{**(self.options or {}), "seed": resolve_seed(self.random_state)})
+        values = {**(self.options or {}), "seed": resolve_seed(self.random_state)}
+        validate_parameters("ImageVAE.options", Options, values)
+        options = Options(**values)
         require_tracker(options.tracker)
         source = UnsplitSource(images, Reading(seed=options.seed, validation=options.validation))
         parameters = {name: getattr(self, name) for name in RECIPE_PARAMETERS}
@@ -131,9 +134,9 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         parameters["data"] = Images(source, LoadOptions(None, None, source.reading))
         with TemporaryDirectory() as folder:
             path = self.run or Path(folder) / "run"
-            run, plan = create_run(self.recipe, parameters, self.modifiers or {}, options, path)
-            if not isinstance(plan.model, HasLatents):
-                raise Error(f"The recipe {self.recipe} has no encoder; give that of a VAE.")
+            run, plan = create_run(
+                *(self.recipe, parameters, self.modifiers or {}, options, path), self._check_plan
+            )
             try:
                 finish_training(run, train_with_outputs(run, plan), progress=False)
             except KeyboardInterrupt:
@@ -144,6 +147,10 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             self.metadata_ = run.metadata
         self._n_features_out = math.prod(self.model_.latent_shape)
         return self
+
+    def _check_plan(self, plan: Plan) -> None:
+        if not isinstance(plan.model, HasLatents):
+            raise Error(f"The recipe {self.recipe} has no encoder; give that of a VAE.")
 
     def transform(self, X: Any) -> np.ndarray:
         """Return posterior means (n, latents)."""

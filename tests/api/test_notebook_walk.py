@@ -1,5 +1,8 @@
 """A notebook of a user who comes from scikit-learn or scvi-tools: an array in, tables out."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -158,6 +161,11 @@ def test_a_prior_takes_the_run(run, tmp_path):
         ),
         (lambda run: run.decode([[0.0]]), "z is not rows of 4 finite numbers each"),
         (lambda run: run.sample(0), "-n is 0; it must be at least 1"),
+        (lambda run: run.compare("b"), r"other is 'b'; give an opened run, such as latentia\.load"),
+        (
+            lambda run: run.complete(X[:2], np.zeros((2, 28, 28))),
+            "The mask is 2 images; give one, which is that of all images",
+        ),
         (lambda run: run.evaluate("elbow"), "There is no metric elbow; did you mean elbo"),
         (lambda run: run.reconstruct([]), "No image was given; give at least one file, key"),
         (lambda run: run.export("onx"), "There is no format onx; did you mean onnx"),
@@ -166,6 +174,40 @@ def test_a_prior_takes_the_run(run, tmp_path):
 def test_mistakes_are_told_in_one_sentence(run, call, message):
     with pytest.raises(latentia.Error, match=message):
         call(run)
+
+
+WRONG_TYPES = """
+import sys, latentia
+run = latentia.train("mnist_mlp_vae", "digits:60", run=sys.argv[1], epochs=1, progress=False)
+calls = [
+    lambda: run.sample(None),
+    lambda: run.find_clusters(None),
+    lambda: run.encode("test", clusters=2.5),
+    lambda: run.find_direction(3),
+    lambda: run.plot_map(3, "mse"),
+]
+for call in calls:
+    try:
+        call()
+    except latentia.Error as error:
+        print(error)
+"""
+
+
+def test_arguments_of_wrong_types_are_told_in_one_sentence(tmp_path):
+    """In a process of its own: here beartype would refuse them before latentia does."""
+    words = [sys.executable, "-c", WRONG_TYPES, str(tmp_path / "run")]
+    result = subprocess.run(words, capture_output=True, text=True, check=True)
+    texts = (
+        "-n is None; it",
+        "--clusters is None; give",
+        "--clusters is 2.5; give",
+        "--toward is 3;",
+        "image is of type int;",
+    )
+    lines = result.stdout.splitlines()
+    assert len(lines) == len(texts)
+    assert all(line.startswith(text) for line, text in zip(lines, texts, strict=True))
 
 
 def test_progress_is_on_stderr_and_can_be_off(tmp_path, capfd):

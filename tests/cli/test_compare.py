@@ -27,3 +27,14 @@ def test_two_seeds_are_compared_on_the_same_images(tmp_path, capsys):
     assert "have other images in the test split; give --split all" in capsys.readouterr().err
     own = first.compare(first, split="all")
     np.testing.assert_allclose([*own.canonical, *own.matched, *own.explained], 1, atol=1e-6)
+
+
+def test_runs_of_other_images_get_no_advice_that_they_followed(tmp_path, capsys):
+    paths = []
+    for name, count in (("a", 80), ("b", 70)):
+        (place := tmp_path / name).mkdir()
+        np.save(place / "a.npy", np.random.default_rng(0).random((count, 8, 8), np.float32))
+        paths.append(str(train(place, "run").path))
+    assert main(["compare", *paths, "--split", "all"]) == 2
+    error = capsys.readouterr().err
+    assert "other images in the all split; give runs that were trained on the same" in error

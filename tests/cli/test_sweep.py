@@ -166,6 +166,14 @@ def test_a_refused_sweep_leaves_nothing(more, message, data, tmp_path, capsys):
     assert [each.name for each in tmp_path.iterdir()] == ["toy.npy"]
 
 
+def test_a_refused_sweep_keeps_a_folder_that_was_there(data, tmp_path, capsys):
+    (tmp_path / "sweep").mkdir()
+    assert "cannot be used" in error(
+        capsys, *words(data, tmp_path / "sweep", "--storage", "nowhere://x")
+    )
+    assert [*(tmp_path / "sweep").iterdir()] == []
+
+
 def test_without_optuna_a_sweep_says_what_to_install_and_writes_nothing(
     data, tmp_path, capsys, monkeypatch
 ):

@@ -137,6 +137,24 @@ def test_mixed_sizes_are_named(tmp_path):
     ] == (*(1, 12, 10),)
 
 
+def test_the_odd_image_among_many_of_one_size_is_named(tmp_path):
+    for number in range(10):
+        picture(tmp_path / f"{number}.png", size=(8, 8) if number else (6, 7))
+    with pytest.raises(Error, match=r"2 sizes \(6x7, 8x8\), all 8x8 but 0\.png; give one"):
+        _ = open_images(str(tmp_path)).shape
+
+
+def test_lists_of_splits_beside_the_images_are_named(tmp_path):
+    for number in range(4):
+        picture(tmp_path / f"{number}.png", size=(8, 8))
+    (tmp_path / "train.txt").write_text("0.png\n1.png\n")
+    (tmp_path / "test.txt").write_text("2 0\n3 1\n")
+    (tmp_path / "notes.txt").write_text("hello\n")
+    notes = [note for note in open_images(str(tmp_path)).notes if "lists of splits" in note]
+    assert len(notes) == 1
+    assert "test.txt, train.txt: lists of splits are not read; folders train and" in notes[0]
+
+
 def test_images_that_lose_their_proportions_are_told(tmp_path):
     for name, size in (("wide", (20, 10)), ("square", (16, 16)), ("nearly", (33, 32))):
         Image.new("L", size).save(tmp_path / f"{name}.png")

@@ -397,6 +397,17 @@ def test_domains_of_splits_are_read_with_a_line(tmp_path):
     assert "testA, testB, trainA, trainB: read as any other folder" in images.notes[0]
 
 
+def test_numbers_with_a_unit_are_classes_and_a_line_says_so(tmp_path):
+    folder = write_images(tmp_path, [f"{name}.png" for name in "abcd"])
+    units = [("5 mm", "5%"), ("10 mm", "7%"), ("5 mm", "7%"), ("10 mm", "5%")]
+    rows = [f"{k}.png,{long},{part},p1,{k}" for k, (long, part) in zip("abcd", units, strict=True)]
+    (tmp_path / "metadata.csv").write_text("\n".join(["file_name,long,part,who,x", *rows]))
+    notes = open_images(folder).notes
+    lines = [note for note in notes if "is not read as numbers, since its values end in" in note]
+    assert [line.split()[0] for line in lines] == ["long", "part"]
+    assert "end in 'mm'; a column with the numbers alone is." in lines[0]
+
+
 def test_classes_that_differ_only_in_capitals_are_named(tmp_path):
     images = open_images(write_images(tmp_path, number("Cat", "cat", "cat ", "dog")))
     text = "label has classes that differ only in capitals or spaces: 'Cat', 'cat', 'cat '; they"

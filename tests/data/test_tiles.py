@@ -208,7 +208,8 @@ def test_an_impossible_tiling_is_one_sentence(tiles):
 
 def test_an_image_smaller_than_a_tile_is_named(tmp_path):
     folder = save(tmp_path / "f", np.eye(20, dtype=np.uint8), np.eye(12, dtype=np.uint8))
-    with pytest.raises(Error, match=r"1\.png \(12x12 pixels, less than a tile of 16x16\)"):
+    text = r"1\.png \(12x12 pixels, less than a tile of 16x16\).* or give smaller --tiles"
+    with pytest.raises(Error, match=text):
         read(folder).split("all")
     assert {*strip_pages([*by_key(read(folder, skip_unreadable=True))])} == {"0.png"}
 
@@ -218,6 +219,12 @@ def test_what_is_no_file_is_not_cut(tmp_path):
         source = Source(data, Reading(tiles=16))
         with pytest.raises(Error, match=r"is cut into no tiles \(--tiles 16\); give a folder of"):
             open_images(source).split("all")
+
+
+def test_a_stream_of_a_folder_is_not_cut_and_the_message_says_why(tmp_path):
+    folder = save(tmp_path / "f", np.eye(20, dtype=np.uint8))
+    with pytest.raises(Error, match=r"into no tiles \(--tiles 16\); leave out --stream, and give"):
+        read(folder, stream=True).split("all")
 
 
 def test_the_default_is_left_out_of_the_metadata():

@@ -51,12 +51,15 @@ class RunComparisons(RunCompletions):
         >>> float(run.compare(run, split="all").canonical.min().round(6))
         1.0
         """
+        if not isinstance(other, RunCompletions):
+            raise Error(f"other is {other!r}; give an opened run, such as latentia.load('runs/b').")
         ours, theirs = (each._find_split(split, SOURCE_LABELS) for each in (self, other))
         if ours.keys != theirs.keys:
+            seed = "--split all, since the seed of a run draws its splits, and "
+            advice = seed if ours.name != "all" else ""
             raise Error(
                 f"{self.path} and {other.path} have other images in the {ours.name} split; give "
-                "--split all, since the seed of a run draws its splits, and runs that were trained "
-                "on the same images."
+                f"{advice}runs that were trained on the same images."
             )
         if features not in ("auto", "none"):
             open_encoder(features)

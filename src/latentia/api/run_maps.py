@@ -61,6 +61,8 @@ class RunMaps(RunClusters):
         >>> run.plot_map("slides/2.png", "mse").save("map.png").name
         'map.png'
         """
+        if not isinstance(image, str | Path):
+            raise Error(f"image is of type {type(image).__name__}; give the path of a file.")
         preprocessing = Images.from_metadata(self.metadata["images"]).preprocessing
         root = Path(str(self._data or self.metadata["images"]["source"]))
         tiling = preprocessing.tiling

@@ -1,5 +1,6 @@
 """Pixels, columns and metadata of a source, as they are decoded or come from the cache."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ from latentia.data.splits import (
 from latentia.data.streaming import MIN_SHARDS_TO_SPLIT, StreamedPixels
 
 Metadata = dict[str, Any]  # as JSON holds it
+NUMBER_WITH_UNIT = re.compile(r"[-+−]?\d[\d.,]* ?([^\W\d_]{1,4}[23²³]?|°\w?|[%‰])")
 
 
 class CachedImages(NamedTuple):
@@ -94,6 +96,11 @@ def make_cached_images(
         )
     tensors = {}
     for name, values in columns.items():
+        if name not in reading.label_kinds and (unit := find_unit(classes.get(name) or ())):
+            notes.append(
+                f"{name} is not read as numbers, since its values end in {unit!r}; a column"
+                " with the numbers alone is."
+            )
         if name in free_text:
             del classes[name]
             continue
@@ -112,6 +119,13 @@ def make_cached_images(
             )
     as_tensor = torch.from_numpy(pixels) if isinstance(pixels, np.ndarray) else pixels
     return CachedImages(as_tensor, tensors, {**metadata, "classes": classes, "notes": notes})
+
+
+def find_unit(names: Sequence[str]) -> str:
+    """Return the unit that all names have behind a number, as in 5 mm and 10 mm, or ""."""
+    matches = [NUMBER_WITH_UNIT.fullmatch(name) for name in names]
+    units = {match[1] if match else "" for match in matches}
+    return units.pop() if len(units) == 1 and len(names) > 1 else ""
 
 
 def find_similar(names: Sequence[str]) -> list[str]:

@@ -24,7 +24,7 @@ from latentia.data.masks import MaskFolder
 from latentia.data.read_files import read_headers, read_images
 from latentia.data.reader import LabelColumns, LoadOptions, SourceInfo
 from latentia.data.reading import Pages, Tiling
-from latentia.data.tiles import format_tile_key
+from latentia.data.tiles import TOO_SMALL, format_tile_key
 
 # pixels; for smaller files most time goes to the interpreter, which threads share
 SMALL_IMAGE_PIXELS = 128 * 128
@@ -142,6 +142,8 @@ class ImageFiles:
         hint = "" if are_all else ", or leave them out by --skip-unreadable"
         if any(str(error) == NOT_FINITE for _, error in failures):
             hint += ", or give --missing nan if NaN stands for missing pixels"
+        if any(TOO_SMALL in str(error) for _, error in failures):
+            hint += ", or give smaller --tiles"
         raise Error(
             f"{self.source_name} holds {len(failures)} unreadable of {len(self.names)} images:"
             f" {list_reasons(failures)}. Repair or remove them{hint}."
@@ -152,12 +154,14 @@ class ImageFiles:
     ) -> SourceInfo:
         """Describe the images by their headers. counts: images of each split."""
         pages = set(self.list_images())
-        sizes = sorted({(page.height, page.width) for page in pages})
+        sizes = [(page.height, page.width) for page in self.list_images()]
+        keys = self.list_keys()
         channels = max(page.channels for page in pages)
         depth = max(page.depth for page in pages)
         return SourceInfo(
-            *(sizes, channels, depth, self.list_keys(), counts, labels, notes, self.unreadable),
+            *(sorted({*sizes}), channels, depth, keys, counts, labels, notes, self.unreadable),
             sum(self.empty_tiles),
+            describe_odd_sizes(keys, sizes),
         )
 
     def list_images(self) -> list[ImageHeader]:
@@ -234,6 +238,15 @@ def check_file_channels(
             " counts give an array, .npy or .npz, or give files of one kind, without --channels, to"
             " a recipe that keeps their channels, such as conv_vae."
         )
+
+
+def describe_odd_sizes(keys: Sequence[str], sizes: Sequence[tuple[int, int]]) -> str:
+    """Name the images that have another size than at least nine of ten others; "" if many have."""
+    (height, width), count = Counter(sizes).most_common(1)[0]
+    odd = [key for key, size in zip(keys, sizes, strict=True) if size != (height, width)]
+    if not odd or count < 9 * len(odd):
+        return ""
+    return f", all {height}x{width} but {abbreviate_list(odd, 3)}"
 
 
 def list_reasons(failures: Sequence[tuple[str, object]]) -> str:

@@ -55,6 +55,10 @@ class MaskFolder:
     def require(self, names: Sequence[str]) -> None:
         """Raises: Error if an image has no mask; an array has no name by which to find one."""
         lacking = [name for name in names if not self.find(name)] if self.path else []
+        if lacking and not Path(str(self.path)).is_dir():
+            raise Error(
+                f"--missing {self.path} is no folder; give a folder of masks, or alpha, or nan."
+            )
         if lacking:
             raise Error(
                 f"--missing {self.path} has no mask for {len(lacking)} of "

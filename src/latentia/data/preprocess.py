@@ -63,10 +63,15 @@ def make_batch(pixels: Float[Tensor, "n c h w"], preprocessing: Preprocessing) -
 
 
 def read_mask(mask: Any, preprocessing: Preprocessing) -> Float[Tensor, "1 1 h w"]:
-    """Read a mask at the size of the images: 1 where pixels are observed, else 0."""
+    """Read a mask at the size of the images: 1 where pixels are observed, else 0.
+
+    Raises: Error if it cannot be read, or is several
+    """
     options = replace(preprocessing, channels=1, white=None, black=None, background=0.0)
-    values = preprocess_images(mask, replace(options, missing=None, tiles=None))[:1].nan_to_num()
-    return find_observed(values).float()
+    values = preprocess_images(mask, replace(options, missing=None, tiles=None))
+    if len(values) > 1:
+        raise Error(f"The mask is {len(values)} images; give one, which is that of all images.")
+    return find_observed(values.nan_to_num()).float()
 
 
 def read_first_page(file: str, preprocessing: Preprocessing) -> Batch:

@@ -55,14 +55,15 @@ class SourceInfo(NamedTuple):
     notes: list[str]  # messages to the user, without the source's name
     unreadable: Sequence[tuple[str, str]] = ()  # key and reason of each image that is left out
     empty_tiles: int = 0  # that are left out
+    odd_sizes: str = ""  # the images that have another size than nearly all
 
     def resolve_preprocessing(self, options: LoadOptions, source_name: str) -> Preprocessing:
         """Complete the options by the size and channels of the images themselves."""
         if options.size is None and len(self.sizes) > 1:
             listing = abbreviate_list([f"{h}x{w}" for h, w in sorted(self.sizes)], 6)
             raise Error(
-                f"{source_name} holds images of {len(self.sizes)} sizes ({listing}); give one with"
-                " --size 64 or --size 64x48."
+                f"{source_name} holds images of {len(self.sizes)} sizes ({listing})"
+                f"{self.odd_sizes}; give one with --size 64 or --size 64x48."
             )
         size, channels = options.size or self.sizes[0], options.channels or self.channels
         return options.make_preprocessing(size, channels)

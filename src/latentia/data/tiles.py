@@ -9,6 +9,8 @@ from latentia.data.headers import Corner, ImageHeader
 from latentia.data.pages import DecodeError
 from latentia.data.reading import Tiling
 
+TOO_SMALL = "less than a tile"  # the reason that an image is not cut
+
 
 def list_corners(shape: Sequence[int], tiling: Tiling) -> list[Corner]:
     """List the tiles of an image (h, w); the last of each row and column end at its border.
@@ -17,7 +19,7 @@ def list_corners(shape: Sequence[int], tiling: Tiling) -> list[Corner]:
     """
     (height, width), (size, stride) = shape, tiling
     if min(height, width) < size:
-        raise DecodeError(f"{height}x{width} pixels, less than a tile of {size}x{size}")
+        raise DecodeError(f"{height}x{width} pixels, {TOO_SMALL} of {size}x{size}")
     ends = height - size, width - size
     rows, columns = (sorted({*range(0, end, stride), end}) for end in ends)
     return [(y, x) for y in rows for x in columns]

@@ -148,7 +148,7 @@ def associate_labels(
     if n < MIN_IMAGES:
         raise Error(
             f"{pluralize(n, 'image')} cannot be related to anything; give at least {MIN_IMAGES}, "
-            "for instance --split all."
+            "for instance --split all, or more with --data."
         )
     if max_dims < 1:
         raise Error(

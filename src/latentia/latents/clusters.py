@@ -123,7 +123,8 @@ def find_clusters(points: Float[np.ndarray, "n d"], number: Number = "auto") -> 
 
 def check_number(number: Number, limit: int) -> None:
     """Raises: Error if a number of groups is below 1, or above that of different images"""
-    if number != "auto" and not 1 <= number <= limit:
+    is_number = hasattr(number, "__index__")
+    if number != "auto" and not (is_number and 1 <= number <= limit):
         raise Error(
             f"--clusters is {number}; give auto, or a number of groups from 1 to {limit}, that of "
             "different images."

@@ -139,6 +139,8 @@ def select_target(
 
     Raises: Error if there is no such column or class, or its images are too few.
     """
+    if not isinstance(toward, str):
+        raise Error(f"--toward is {toward!r}; give a column, or a class as COLUMN=VALUE.")
     pairs = [(toward, ""), *list_cuts(toward, "=")]
     column, value = next((pair for pair in pairs if pair[0] in columns), pairs[-1])
     if column not in columns or columns[column].ndim > 1:

@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,11 @@ def create_run(
     modifiers: Mapping[str, Mapping[str, Any]],
     options: Options,
     path: Path | str | None = None,
+    check: Callable[[Plan], None] = lambda plan: None,
 ) -> tuple[RunFolder, Plan]:
     """Create a run folder with its run.json; returns it with the plan to train.
+
+    check: raises an Error for a plan that the caller cannot use, before anything is written.
 
     Raises: Error if the folder holds files or cannot be written, or a parameter is not allowed.
     """
@@ -58,6 +61,7 @@ def create_run(
     if parent:
         check_data_options(parent, options)
     plan = build.build_plan(recipe, arguments, modifiers, options, parent)
+    check(plan)
     plan.rank_batch_size()
     if options.balance is not None:
         plan.images.get_class_names(options.balance)

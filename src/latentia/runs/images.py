@@ -42,9 +42,8 @@ def open_run_images(path: Path, metadata: dict[str, Any], data: Any, require_sam
     now = images.to_metadata()
     if (require_same or data is None) and now["fingerprint"] != metadata["fingerprint"]:
         raise Error(
-            f"{metadata['source']} is no longer what {path} was trained on ({now['count']} images "
-            f"now, {metadata['count']} then, or other content); bring the data back, or train a "
-            "new run."
+            f"{metadata['source']} is no longer what {path} was trained on "
+            f"({_describe_change(metadata, now)}); bring the data back, or train a new run."
         )
     return images
 
@@ -61,7 +60,7 @@ def are_images_missing(metadata: dict[str, Any]) -> bool:
 def describe_images(metadata: dict[str, Any]) -> str:
     """Describe source, splits and shape; metadata: the entry "images" of run.json."""
     channels, h, w = metadata["shape"]
-    counts = ", ".join(f"{n:,} {split}" for split, n in metadata["count"].items())
+    counts = _describe_counts(metadata)
     kind = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
     labels = [
         f"{name} ({pluralize(len(names), 'class', 'classes')})" if names else name
@@ -70,3 +69,13 @@ def describe_images(metadata: dict[str, Any]) -> str:
     ]
     text = f"; labels: {', '.join(labels)}" if labels else ""
     return f"{metadata['source']}: {counts}; {h}x{w} {kind}{text}"
+
+
+def _describe_counts(metadata: dict[str, Any]) -> str:
+    return ", ".join(f"{n:,} {split}" for split, n in metadata["count"].items())
+
+
+def _describe_change(then: dict[str, Any], now: dict[str, Any]) -> str:
+    if now["count"] == then["count"]:
+        return f"as many images, {_describe_counts(now)}, but other content or labels"
+    return f"{_describe_counts(now)} now; {_describe_counts(then)} then"

@@ -139,12 +139,13 @@ class Sweep:
             if not self._check_folder():
                 write_json(self.path / SWEEP_FILE, {**self.metadata})
 
-    def _remove_folder(self) -> None:
-        """Remove the files of a new sweep, and the folder if it has no other."""
+    def _remove_files(self, with_folder: bool) -> None:
+        """Remove the files of a new sweep, and the folder if it was made for it and is empty."""
         with suppress(OSError):  # another process may use it
             for file in (self.path / SWEEP_FILE, self.lock_path("sweep")):
                 file.unlink(missing_ok=True)
-            self.path.rmdir()
+            if with_folder:
+                self.path.rmdir()
 
     def open_study(self) -> Any:
         optuna = import_optuna()
@@ -187,7 +188,7 @@ class Sweep:
     def run_trials(self, train: TrainFunction) -> int:
         """Run trials until none is left; `train` trains one run and returns its exit code."""
         with catch_write_errors(self.path, "give another --out"):
-            is_new = not self._check_folder()
+            is_new, has_folder = not self._check_folder(), self.path.exists()
         if is_new:
             self._check_settings()
         with catch_write_errors(self.path, "give another --out"):  # optuna's too
@@ -196,7 +197,7 @@ class Sweep:
                 study = self.open_study()
             except Error:
                 if is_new and self.storage:  # a journal is in the folder, which can be resumed
-                    self._remove_folder()
+                    self._remove_files(with_folder=not has_folder)
                 raise
             for number in self._lock_trials(study):
                 exit_code = self._train_trial(study, number, train)

@@ -128,6 +128,10 @@ def is_label_file(file: FileEntry) -> bool:
     )
 
 
+def is_split_list(file: FileEntry) -> bool:
+    return file.path.suffix.lower() == ".txt" and bool(layout.name_split(file.path.stem))
+
+
 def is_of_stylegan(file: FileEntry) -> bool:
     """Whether a dataset.json has StyleGAN's pairs of name and label, or is broken.
 
@@ -172,6 +176,12 @@ def describe_tables(files: Sequence[FileEntry], keys: Sequence[str]) -> list[str
     """Say which tables of any other name hold labels, by their names of the images."""
     notes, suffixes = [], (*TEXT_SUFFIXES, ".jsonl", ".parquet")
     tables = [file for file in files if file.path.suffix.lower() in suffixes]
+    lists = [file.key for file in tables if is_split_list(file)]
+    if lists:
+        notes.append(
+            f"{abbreviate_list(lists)}: lists of splits are not read; folders train and test are,"
+            f" or a column split in a table of {TABLE_HINT}."
+        )
     for file in tables[:MAX_TABLES]:
         with suppress(Error):
             rows = open_label_table(file.path, keys).rows

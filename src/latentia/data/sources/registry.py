@@ -174,9 +174,10 @@ class Source:
         """
         reader = self._choose_reader()
         if self.reading.tiles and not isinstance(reader, FolderReader):
+            advice = "leave out --stream, and " if self.reading.stream else ""
             raise Error(
-                f"{reader.source_name} is cut into no tiles (--tiles {self.reading.tiles}); give a"
-                " folder of image files, or one such file."
+                f"{reader.source_name} is cut into no tiles (--tiles {self.reading.tiles});"
+                f" {advice}give a folder of image files, or one such file."
             )
         return reader
 
