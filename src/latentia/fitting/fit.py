@@ -133,7 +133,7 @@ def make_request(
     path = resolve_unnamed_path(run)
     values = {"data": source.name, "minutes": minutes, **parameters, **list_options(options)}
     chosen = {name: v for name, v in values.items() if v != "auto"}
-    read_content(path, describe_values(chosen))
+    is_new = read_content(path, describe_values(chosen)) is None
     sizes = open_images(source).source_sizes
     size = parameters.get("size") or rules.choose_size(sizes)
     images = open_images(source, size=size, channels=parameters.get("channels"))
@@ -148,7 +148,7 @@ def make_request(
     if "sharpen" not in parameters:
         sharpen = rules.choose_sharpening(parameters["features"])
         parameters = {**parameters, "sharpen": sharpen}
-    if parameters["features"] != "none":
+    if is_new and parameters["features"] != "none":
         check_feature_time(images, "flip" in parameters["augment"], minutes)
     request = FitRequest(data, images, facts, minutes, begin, path, parameters, options)
     printed_lines = describe_request(request, reason, str(device))
