@@ -170,6 +170,7 @@ def test_a_recipe_or_option_that_cannot_be_used_leaves_no_run(digits, tmp_path):
     with pytest.raises(latentia.Error, match="options has no parameter --bogus"):
         ImageVAE(**SMALL, options={"bogus": 1}, run=tmp_path / "run").fit(digits[0][:60])
     assert [*tmp_path.iterdir()] == []
+    ImageVAE(**SMALL, options={"threads": np.int64(1)}).fit(digits[0][:60])
 
 
 @pytest.mark.filterwarnings("ignore:::tensorboard")

@@ -28,6 +28,7 @@ from latentia.data.reading import Reading
 from latentia.data.sources.arrays import CHANNEL_COUNTS, ArrayReader
 from latentia.runs.create import create_run
 from latentia.runs.folder import RunFolder
+from latentia.runs.recipes import to_python_numbers
 from latentia.tracking import require_tracker
 from latentia.training.plan import Options, Plan
 
@@ -123,7 +124,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         Raises: Error if X, a parameter or the recipe is not usable, or training did not finish.
         """
         images = self._to_images(X, is_fitting=True)
-        values = {**(self.options or {}), "seed": resolve_seed(self.random_state)}
+        values = to_python_numbers(self.options or {}) | {"seed": resolve_seed(self.random_state)}
         validate_parameters("ImageVAE.options", Options, values)
         options = Options(**values)
         require_tracker(options.tracker)

@@ -150,9 +150,9 @@ def test_lists_of_splits_beside_the_images_are_named(tmp_path):
     (tmp_path / "train.txt").write_text("0.png\n1.png\n")
     (tmp_path / "test.txt").write_text("2 0\n3 1\n")
     (tmp_path / "notes.txt").write_text("hello\n")
-    notes = [note for note in open_images(str(tmp_path)).notes if "lists of splits" in note]
+    notes = [note for note in open_images(str(tmp_path)).notes if "these lists" in note]
     assert len(notes) == 1
-    assert "test.txt, train.txt: lists of splits are not read; folders train and" in notes[0]
+    assert "test.txt, train.txt: these lists do not define the splits; sort the" in notes[0]
 
 
 def test_images_that_lose_their_proportions_are_told(tmp_path):

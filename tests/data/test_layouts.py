@@ -405,7 +405,7 @@ def test_numbers_with_a_unit_are_classes_and_a_line_says_so(tmp_path):
     notes = open_images(folder).notes
     lines = [note for note in notes if "is not read as numbers, since its values end in" in note]
     assert [line.split()[0] for line in lines] == ["long", "part"]
-    assert "end in 'mm'; a column with the numbers alone is." in lines[0]
+    assert "end in 'mm'; give the numbers without it to have them" in lines[0]
 
 
 def test_classes_that_differ_only_in_capitals_are_named(tmp_path):

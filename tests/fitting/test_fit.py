@@ -398,24 +398,36 @@ def test_without_the_extra_it_goes_on_and_says_how_to_install_it(monkeypatch, ca
 
 def test_too_little_time_for_features_is_said_before_they_are_computed(photos, monkeypatch, capsys):
     """60 images, and 50 mirror images of the training, of a second each."""
-    monkeypatch.setattr("latentia.fitting.fit.time_features", lambda pixels: 1.0)
-    words = [str(photos), "--features", "efficientnet", "--augment", "flip"]
-    assert error(capsys, "fit", *words, "--minutes", "2.5") == (
+    monkeypatch.setattr("latentia.fitting.fit.time_features", lambda *_: 1.0)
+    words = ["fit", str(photos), "--features", "efficientnet", "--augment"]
+    assert error(capsys, *words, "flip", "--minutes", "2.5") == (
         "Features of 60 images take about 1.8 minutes, which is too much for latentia fit "
-        "--minutes 2.5; give at least --minutes 3.7, or --features none."
+        "--minutes 2.5; give at least --minutes 3.1, or --features none."
     )
+    assert "give at least --minutes 1.7," in error(capsys, *words, "none", "--minutes", "1.6")
     assert not Path("runs").exists()
 
     def request(minutes):
         options = {"features": "efficientnet", "augment": "flip"}
         return make_request(str(photos), minutes, None, options, Options()).minutes
 
-    assert request(3.7) == 3.7
-    with monkeypatch.context() as patch:
-        patch.setattr("latentia.fitting.fit.is_stored", lambda pixels: True)
-        assert request(0.1) == 0.1
-    monkeypatch.setattr("latentia.fitting.fit.read_content", lambda *_: {})  # a fit to continue
+    assert request(3.1) == 3.1
+    monkeypatch.setattr("latentia.fitting.fit.is_stored", lambda pixels: True)
     assert request(0.1) == 0.1
+
+
+def test_a_fit_that_is_continued_keeps_what_the_rules_chose(photos, monkeypatch):
+    request = make_request(photos, 9, None, {"latent": 3}, Options())
+    stored = ("efficientnet", "flip,shift", "samples")
+    parameters = dict(zip(("features", "augment", "sharpen"), stored, strict=True))
+    Path("runs/photos").mkdir(parents=True)
+    fit = Fit(request._replace(parameters={"latent": 3, **parameters}), lambda *_: 0, print)
+    write_json(Path("runs/photos/fit.json"), {**fit.content})
+    monkeypatch.setattr("latentia.fitting.fit.time_features", lambda *_: 100.0)
+    again = make_request(photos, 9, None, {"latent": 3}, Options())
+    assert again.parameters == {"latent": 3, **parameters}
+    assert request.parameters["features"] == "none"
+    Fit(again, lambda *_: 0, print)  # it is the same fit
 
 
 def test_digits_are_fitted_without_features_and_the_reason_is_said(capsys):
@@ -424,7 +436,7 @@ def test_digits_are_fitted_without_features_and_the_reason_is_said(capsys):
         return make_request("digits:80", 1, None, parameters, Options()).parameters["features"]
 
     assert request_features() == "none"
-    assert "(efficientnet from 3); --features takes another." in capsys.readouterr().err
+    assert ", below 3; --features efficientnet takes them.\n" in capsys.readouterr().err
     assert request_features(features="efficientnet") == "efficientnet"
     assert "effective dimensions" not in capsys.readouterr().err
 
@@ -432,23 +444,38 @@ def test_digits_are_fitted_without_features_and_the_reason_is_said(capsys):
 def test_features_that_tell_the_labels_apart_are_taken_but_not_of_black_and_white_images(
     photos, tmp_path, monkeypatch, capsys
 ):
+    """40 of 60 images have a label in the table, and 33 or so of 50 training images."""
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for path in photos.rglob("*.png"):
+        shutil.copy(path, flat)
+    rows = [f"{number:02}.png,{('x', 'y')[number % 2]}\n" for number in range(40)]
+    (tmp_path / "species.csv").write_text("".join(["file,species\n", *rows]))
     compared = []
 
-    def compare(pixels, features, labels, column, name):
-        compared.append((len(pixels), features.shape, set(labels.tolist()), column, name))
-        return "since they do"
+    def compare(pixels, features, labels, name):
+        compared.append((len(pixels), features.shape[1], set(labels.tolist()), name))
+        return rules.ClassComparison(True, "is right")
 
-    def request_features(**parameters):
-        request = make_request(str(photos), 9, None, {"latent": 3, **parameters}, Options())
+    def request_features():
+        options = Options(labels=str(tmp_path / "species.csv"))
+        request = make_request(str(flat), 9, None, {"latent": 3}, options)
         return request.parameters["features"]
 
     monkeypatch.setattr(rules, "compare_classes", compare)
+    assert request_features() == "none"  # of so few images
+    monkeypatch.setattr(rules, "FEATURE_IMAGES", 20)
     assert request_features() == "efficientnet"
-    assert compared == [(50, (50, 1280), {0, 1}, "label", "efficientnet")]
-    assert "features: efficientnet, since they do.\n" in capsys.readouterr().err
-    monkeypatch.setattr(rules, "compare_classes", lambda *_: "")
+    ((count, dims, labels, name),) = compared
+    assert 20 <= count < 50
+    assert (dims, labels, name) == (1280, {0, 1}, "efficientnet")
+    reason = "since a linear classifier of species is right; --features none leaves them out"
+    assert f"features: efficientnet, {reason}.\n" in capsys.readouterr().err
+    worse = rules.ClassComparison(False, "is wrong")
+    monkeypatch.setattr(rules, "compare_classes", lambda *_: worse)
     assert request_features() == "none"
-    assert "effective dimensions" in capsys.readouterr().err
+    reason = ", and a linear classifier of species is wrong; --features efficientnet takes them.\n"
+    assert reason in capsys.readouterr().err
     monkeypatch.setattr(rules, "compare_classes", compare)
     monkeypatch.setattr("latentia.fitting.fit.BINARY_SHARE", 0.0)
     assert request_features() == "none"

@@ -1,6 +1,7 @@
 """Rules by which `latentia fit` chooses sizes and numbers."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -87,30 +88,38 @@ def test_features_are_taken_where_images_differ_in_more_directions_than_their_pi
     assert chosen == "x"
     assert reason == (
         "since 31 images have 30.0 effective dimensions in the features x and 7.0 in their pixels,"
-        " a ratio of 4.3 (x from 3); --features takes another"
+        " a ratio of 4.3, at least 3"
     )
     assert rules.choose_features(pixels * 9 + 1, eye * 4 - 2, "x") == (chosen, reason)
     assert rules.choose_features(eye.view(31, 1, 1, 31), pixels.flatten(1), "x")[0] == "none"
     assert rules.choose_features(eye.view(31, 1, 1, 31), eye, "x")[0] == "none"
 
 
-def test_features_that_tell_classes_apart_better_are_taken():
+def test_features_that_tell_classes_apart_better_are_found():
     labels = torch.arange(120) % 3
     noise, told = torch.randn(2, 120, 30), F.one_hot(labels, 30) * 20.0
     pixels = noise[0].view(120, 1, 5, 6)
+    found = rules.compare_classes(pixels, noise[1] + told, labels, "x")
+    assert found.is_better
+    text = r"is right for 100% of 120 images by the features x and for \d\d% by their pixels"
+    assert re.fullmatch(text, found.text)
+    swapped = rules.compare_classes((noise[1] + told).view(120, 1, 5, 6), noise[0], labels, "x")
+    assert not swapped.is_better
+    single = rules.compare_classes(pixels, noise[1] + told, torch.arange(120), "x")
+    assert single == (False, "has too few images of a class")
 
-    def compare(pixels, features, labels=labels):
-        return rules.compare_classes(pixels, features, labels, "species", "x")
 
-    reason = compare(pixels, noise[1] + told)
-    assert re.fullmatch(
-        r"since a linear classifier names species of 100% of 120 images by the features x and of "
-        r"\d\d% by their pixels; --features takes another",
-        reason,
-    )
-    assert compare(noise[1:].view(120, 1, 5, 6) + told.view(120, 1, 5, 6), noise[0]) == ""
-    assert compare(told.view(120, 1, 5, 6) + pixels, told + noise[1]) == ""  # both are right
-    assert compare(pixels, noise[1] + told, torch.arange(120)) == ""  # an image of each class
+@pytest.mark.parametrize(
+    ("by_pixels", "by_features", "is_better"),
+    [(0.5, 0.67, True), (0.5, 0.66, False), (0.92, 0.98, True), (0.96, 1.0, False)],
+)
+def test_features_must_leave_two_thirds_of_the_errors_and_find_5_percent_more(
+    by_pixels, by_features, is_better, monkeypatch
+):
+    scores = iter([by_pixels, by_features])
+    monkeypatch.setattr(rules, "probe_labels", lambda *_, **__: SimpleNamespace(score=next(scores)))
+    images, labels = torch.rand(12, 1, 2, 2), torch.arange(12) % 2
+    assert rules.compare_classes(images, torch.rand(12, 3), labels, "x").is_better == is_better
 
 
 @pytest.mark.parametrize("count", [1, 4])

@@ -1,4 +1,4 @@
-"""Convolutions of EfficientNet-Lite0: a padded image is never written."""
+"""SameConv equals a convolution of a zero-padded image, and a block leaves its input."""
 
 import pytest
 import torch

@@ -55,8 +55,7 @@ class RunComparisons(RunCompletions):
             raise Error(f"other is {other!r}; give an opened run, such as latentia.load('runs/b').")
         ours, theirs = (each._find_split(split, SOURCE_LABELS) for each in (self, other))
         if ours.keys != theirs.keys:
-            seed = "--split all, since the seed of a run draws its splits, and "
-            advice = seed if ours.name != "all" else ""
+            advice = "" if ours.name == "all" else "--split all, since a seed draws splits, and "
             raise Error(
                 f"{self.path} and {other.path} have other images in the {ours.name} split; give "
                 f"{advice}runs that were trained on the same images."

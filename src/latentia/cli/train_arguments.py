@@ -85,13 +85,13 @@ def parse_train_arguments(recipe: str, words: list[str]) -> TrainArguments:
         for name, default in defaults.items()
         if {name, f"no_{name}", "help", "h"} & flags or default is inspect.Parameter.empty
     } - {"plan"}
-    training, later = (list_parameters(Options, advanced=each) for each in (False, True))
-    of_images = {*later} & IMAGE_OPTIONS
+    basic, advanced = ({*list_parameters(Options, advanced=each)} for each in (False, True))
+    of_images = advanced & IMAGE_OPTIONS
     groups = {
         "recipe": make_options(function, parsed),
-        "training": make_options(Options, parsed & {*training}),
+        "training": make_options(Options, parsed & basic),
         "image": make_options(Options, parsed & of_images),
-        "advanced": make_options(Options, parsed & {*later} - of_images),
+        "advanced": make_options(Options, parsed & advanced - of_images),
         **{key: make_options(each, parsed, switch=key) for key, each in modifiers.items()},
     }
     main, program = make_options(run_options, parsed), f"latentia train {recipe}"

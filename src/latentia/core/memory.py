@@ -15,7 +15,6 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
 from latentia.core.errors import Error
-from latentia.core.parameters import require_whole_number
 
 MEMORY_TABLE = Path("/proc/meminfo")
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")  # no number if there is no limit
@@ -60,11 +59,7 @@ def make_memory_error(n_bytes: float, subject: str, advice: str, limit: float) -
 
 
 def check_picture_memory(n_images: int, shape: Sequence[int], option: str) -> None:
-    """Raises: Error if images of this shape and their picture need more memory than is free.
-
-    It is one too if their number is no whole number.
-    """
-    require_whole_number(option, n_images)
+    """Raises: Error if images of this shape and their picture need more memory than is free."""
     n_bytes = BYTES_PER_PIXEL * n_images * math.prod(shape)
     check_memory(n_bytes, f"{option}: a picture of {n_images:,} images", f"lower {option}")
 

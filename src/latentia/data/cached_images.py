@@ -29,7 +29,10 @@ from latentia.data.splits import (
 from latentia.data.streaming import MIN_SHARDS_TO_SPLIT, StreamedPixels
 
 Metadata = dict[str, Any]  # as JSON holds it
-NUMBER_WITH_UNIT = re.compile(r"[-+−]?\d[\d.,]* ?([^\W\d_]{1,4}[23²³]?|°\w?|[%‰])")
+# a single letter after a space, or 2D and the 1990s were numbers
+NUMBER_WITH_UNIT = re.compile(
+    r"[-+−]?\d[\d.,]*(?: (?=\w)| ?(?=[^\W\d_]{2}|[°%‰]))([^\W\d_]{1,4}[23²³]?|°\w?|[%‰])"
+)
 
 
 class CachedImages(NamedTuple):
@@ -98,8 +101,8 @@ def make_cached_images(
     for name, values in columns.items():
         if name not in reading.label_kinds and (unit := find_unit(classes.get(name) or ())):
             notes.append(
-                f"{name} is not read as numbers, since its values end in {unit!r}; a column"
-                " with the numbers alone is."
+                f"{name} is not read as numbers, since its values end in {unit!r}; give the numbers"
+                " without it to have them read as numbers."
             )
         if name in free_text:
             del classes[name]

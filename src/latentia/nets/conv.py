@@ -37,7 +37,10 @@ def make_stage(conv: nn.Module, channels: int, slope: float, norm: Norm | None) 
 
 
 def make_activation(slope: float) -> nn.Module:
-    """Return LeakyReLU of this slope (0: ReLU), in place: a new map takes time."""
+    """Return LeakyReLU of this slope (0: ReLU), in place, since a new map takes time.
+
+    A hook that keeps the output of the layer before it keeps the activated values.
+    """
     return nn.LeakyReLU(slope, inplace=True) if slope else nn.ReLU(inplace=True)
 
 

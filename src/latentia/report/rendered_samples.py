@@ -10,6 +10,7 @@ from torch import Tensor
 
 from latentia.core.contract import Model, get_decoder
 from latentia.core.memory import check_picture_memory
+from latentia.core.parameters import require_whole_number
 from latentia.core.tensors import to_display_channels
 from latentia.core.text import pluralize
 from latentia.latents.table import tabulate_latents
@@ -54,6 +55,7 @@ def render_samples(
     data: Any = None,
 ) -> RenderedImages:
     """Draw n new images under a condition, if any; `parse_condition` explains cond and data."""
+    require_whole_number("-n", n)
     check_picture_memory(n, run.metadata["images"]["shape"], "-n")
     arguments, prior = resolve_sampling(run, model, sampling_options, cond is not None)
     values = parse_condition(run, model, cond, n, data) if cond is not None else None

@@ -176,12 +176,7 @@ def describe_tables(files: Sequence[FileEntry], keys: Sequence[str]) -> list[str
     """Say which tables of any other name hold labels, by their names of the images."""
     notes, suffixes = [], (*TEXT_SUFFIXES, ".jsonl", ".parquet")
     tables = [file for file in files if file.path.suffix.lower() in suffixes]
-    lists = [file.key for file in tables if is_split_list(file)]
-    if lists:
-        notes.append(
-            f"{abbreviate_list(lists)}: lists of splits are not read; folders train and test are,"
-            f" or a column split in a table of {TABLE_HINT}."
-        )
+    lists = {file.key for file in tables if is_split_list(file)}
     for file in tables[:MAX_TABLES]:
         with suppress(Error):
             rows = open_label_table(file.path, keys).rows
@@ -192,6 +187,13 @@ def describe_tables(files: Sequence[FileEntry], keys: Sequence[str]) -> list[str
                     f"{file.key} names {count:,} of {pluralize(len(keys), 'image')}; {TABLE_HINT}"
                     f" {path} takes its columns ({names}) as labels."
                 )
+                lists.discard(file.key)
+    if lists:
+        notes.append(
+            f"{abbreviate_list(sorted(lists))}: these lists do not define the splits; sort the "
+            "images into folders train and test, or give a column split in a table of "
+            f"{TABLE_HINT}."
+        )
     return notes
 
 
