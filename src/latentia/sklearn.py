@@ -124,8 +124,8 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         Raises: Error if X, a parameter or the recipe is not usable, or training did not finish.
         """
         images = self._to_images(X, is_fitting=True)
-        values = to_python_numbers(self.options or {}) | {"seed": resolve_seed(self.random_state)}
-        validate_parameters("ImageVAE.options", Options, values)
+        values = {**(self.options or {}), "seed": resolve_seed(self.random_state)}
+        validate_parameters("ImageVAE.options", Options, values := to_python_numbers(values))
         options = Options(**values)
         require_tracker(options.tracker)
         source = UnsplitSource(images, Reading(seed=options.seed, validation=options.validation))
