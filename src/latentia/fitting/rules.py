@@ -48,7 +48,7 @@ MIN_CLASSES, IMAGES_PER_CLASS = 2, 20
 # after 102 of 331 epochs, and the samples of 102 epochs were as near to real images (kernel
 # distance 60,700 +- 5,900 and 63,900 +- 6,200, standard errors). Its images a second on two cores,
 # and the seconds of what follows the epochs, say how long it takes.
-MAX_PRIOR_SHARE, MAX_PRIOR_EPOCHS, PRIOR_SPEED, LAST_SECONDS = 0.35, 150, 6000, 40
+MAX_PRIOR_SHARE, MAX_PRIOR_EPOCHS, PRIOR_SPEED, LAST_SECONDS = 0.35, 150, 8000, 40
 
 # Times of a report, kept for the table of all images and the last report, and for the table and map
 # before the first step. Without the second, photographs on a slow processor left the prior 1 epoch.
