@@ -52,7 +52,7 @@ def test_vaegan_takes_any_size(shape):
     [(256, (512, 8)), (128, (256, 8)), (64, (128, 8)), (28, (64, 7)), (9, (32, 5))],
 )
 def test_vaegan_halves_smaller_images_less_often(side, bottom):
-    """2x2 maps of images of 64x64 hardly tell where a thing is: NOTES.md, 2026-11-22."""
+    """2x2 maps of images of 64x64 hardly tell where a thing is: dev/NOTES.md, 2026-11-22."""
     channels, pixels = bottom
     encoder, decoder, critic = make_vaegan_networks((1, side, side), 6)
     assert decoder.bottom_shape == (channels, pixels, pixels)
