@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 SIDE = 128
-PAGE = Path(__file__).parents[1] / "docs" / "scale.md"
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks" / "scale.md"
 MARKS = "<!-- {}: made by benchmarks/scale.py -->\n", "<!-- end of {} -->\n"
 DECODE = "import latentia.data as d; d.open_images({data!r}).to_metadata()"
 FIXED = ["--threads", "1", "--precision", "fp32"]

@@ -1,4 +1,4 @@
-"""Every illness, trained: the doctor names it first, and what it prescribes clears it.
+"""Every defect, trained: the doctor names it first, and its suggested command removes it.
 
 Images that do not belong to the data are named, and no command removes them.
 """
@@ -182,7 +182,7 @@ def kinds(found):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_the_illness_is_named_first_and_its_command_clears_it(case, seed, built, tmp_path, capsys):
+def test_the_defect_is_named_first_and_its_command_removes_it(case, seed, built, tmp_path, capsys):
     here = dict(built(seed))
     if "{stopped}" in case.words:
         here["stopped"] = trained(f"{TOYS}:stopped", seed, tmp_path / "stopped")

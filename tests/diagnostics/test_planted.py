@@ -1,4 +1,4 @@
-"""Each illness, planted in a log, in codes or in a few images, is seen; and only where it is."""
+"""Each defect that is planted in a log, in latents or in images is found, and no other."""
 
 import shlex
 from contextlib import nullcontext

@@ -147,8 +147,8 @@ def make_request(
         name, reason = choose_features(images, rules.choose_condition(facts))
         parameters = {**parameters, "features": name}
     if "augment" not in parameters:
-        pixels = load_sample(images.split("train"), rules.MIRROR_IMAGES)
-        augment = rules.choose_augment(pixels, parameters["features"])
+        pixels = load_sample(images.split("train"), rules.COPIED_IMAGES)
+        augment = rules.choose_augment(pixels)
         parameters = {**parameters, "augment": augment}
     if "sharpen" not in parameters:
         sharpen = rules.choose_sharpening(parameters["features"])
