@@ -17,6 +17,7 @@ from PIL import Image
 import latentia
 from latentia.cli.main import main
 from latentia.explorer import summary
+from latentia.explorer.server import prefer_learned_priors
 from latentia.explorer.session import RunSession
 from latentia.explorer.worker import Worker
 from latentia.latents.traversal import interval_probabilities, mixture_quantiles
@@ -61,6 +62,17 @@ def test_the_page_and_its_files_come_without_a_build_step(served):
             assert client.get("/", params={name: path}).content == page
 
 
+def test_a_run_is_opened_with_its_learned_prior(place, capsys):
+    names = ["vae", "prior", "gan", "many"]
+    vae, prior, gan, many = (str(place / name) for name in names)
+    assert prefer_learned_priors([vae, gan, many]) == [prior, gan, many]
+    note = "vae is opened with the prior that prior has learned.\n"
+    assert capsys.readouterr().err == note
+    assert prefer_learned_priors([vae, prior]) == [vae, prior]
+    assert prefer_learned_priors([prior]) == [prior]
+    assert not capsys.readouterr().err
+
+
 def test_runs_are_told_with_their_dimensions_by_rate(served, place):
     vae, prior, gan = served("vae", "prior", "gan").get("/api/runs").json()["runs"]
     rates = [dim["rate"] for dim in vae["dims"]]
@@ -71,7 +83,7 @@ def test_runs_are_told_with_their_dimensions_by_rate(served, place):
     assert vae["columns"]["label"] == [str(k) for k in range(10)]
     assert vae["prior"]["advice"] == " For samples of a learned prior: choose the run prior"
     (vae,) = served("vae").get("/api/runs").json()["runs"]
-    command = shlex.join(["latentia", "explore", str(place / "vae"), str(place / "prior")])
+    command = shlex.join(["latentia", "explore", str(place / "vae")])
     assert vae["prior"]["advice"] == f" For samples of a learned prior: {command}"
     assert gan["prior"] == {"learned": False, "name": "N(0, I)", "advice": ""}
     assert prior["prior"]["condition"] == "class"
@@ -454,10 +466,10 @@ def test_mistakes_on_the_command_line(place, capsys, monkeypatch):
         text = f"127.0.0.1:{port} cannot be served on (ports are 0 to 65535)"
         assert text in error(place / "vae", "--port", port)
     message = error(place / "vae", "--host", "192.0.2.1")  # nobody's: RFC 5737
-    assert message.startswith("192.0.2.1 cannot be served on (")
+    assert "192.0.2.1 cannot be served on (" in message
     assert "is not a split" in error(place / "vae", "--split", "dev")
     assert "none.csv does not exist" in error(place / "vae", "--labels", "none.csv")
-    assert "cannot be found here" in error(place / "lost", "--labels", "none.csv")
+    assert "cannot be found here" in error(place / "lost", place / "prior", "--labels", "none.csv")
     monkeypatch.setitem(sys.modules, "fastapi", None)
     assert error(place / "vae") == (
         'latentia explore needs the web extra: pip install "latentia[web]".'

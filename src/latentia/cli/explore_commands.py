@@ -23,7 +23,8 @@ def explore(
     Parameters
     ----------
     runs : RUN ...
-        one or more run folders, or hub:OWNER/NAME to download one
+        one or more run folders, or hub:OWNER/NAME to download one; the prior that was learned of a
+        run is opened with it
     split : SPLIT
         images on the map: train, validation, test or all
     labels : FILE

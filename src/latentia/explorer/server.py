@@ -10,6 +10,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from latentia.core.errors import Error
+from latentia.core.progress import print_note
 from latentia.data.splits import SPLIT_NAMES
 from latentia.explorer.connections import LimitedProtocol
 from latentia.explorer.projection import MapOptions
@@ -17,6 +18,8 @@ from latentia.explorer.routes import create_application
 from latentia.explorer.security import LOOPBACK, SecurityMiddleware
 from latentia.explorer.session import RunSession
 from latentia.explorer.worker import Worker
+from latentia.runs.open import open_run
+from latentia.runs.priors import find_learned_prior
 
 
 def serve_explorer(
@@ -35,7 +38,8 @@ def serve_explorer(
     if split not in (*SPLIT_NAMES, "all"):
         raise Error(f"{split!r} is not a split; give one of {', '.join(SPLIT_NAMES)}, all.")
     worker = Worker()
-    sessions = [RunSession.open(path, data, split, worker) for path in paths]
+    runs = prefer_learned_priors(paths)
+    sessions = [RunSession.open(path, data, split, worker) for path in runs]
     for session in sessions:
         session.umap = options.umap
         if any((*options.labels[:2], options.coordinates)):  # a mistake ends the command
@@ -48,6 +52,22 @@ def serve_explorer(
     threading.Thread(target=lambda: [s.load_latents() for s in sessions], daemon=True).start()
     app = SecurityMiddleware(create_application(sessions, worker), host, token)
     make_server(app).run(sockets=[listener])
+
+
+def prefer_learned_priors(paths: Sequence[str]) -> list[str]:
+    """Return the prior learned of a run's latents in place of the run, unless both are named.
+
+    The page of a prior shows all that the page of the run does, and also draws samples from it.
+    """
+    runs, chosen = [open_run(path) for path in paths], list(paths)
+    opened = [run.path for run in runs]
+    for number, run in enumerate(runs):
+        can_have_prior = run.weights.exists() and not run.beta_range
+        prior = find_learned_prior(run) if can_have_prior else None
+        if prior and prior.path not in opened:
+            chosen[number] = str(prior.path)
+            print_note(f"{run.name} is opened with the prior that {prior.name} has learned.")
+    return chosen
 
 
 def make_server(app: ASGIApp) -> uvicorn.Server:
