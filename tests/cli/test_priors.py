@@ -125,6 +125,14 @@ def test_samples_are_written_as_data_with_their_classes(place, tmp_path, capsys)
     assert list(np.load(tmp_path / "f.npz")) == ["x"]
 
 
+def test_samples_of_an_autoencoder_name_the_prior_that_was_learned_of_it(place, tmp_path, capsys):
+    note = f"`latentia sample {place / 'prior'}` draws from the prior that was learned of these"
+    for run, is_named in (("vae", True), ("prior", False), ("speckle_vae", False)):
+        words = ["sample", str(place / run), "-n", "2", "--out", str(tmp_path / "s.png")]
+        assert main(words) == 0
+        assert (f"{note} latents.\n" in capsys.readouterr().err) == is_named
+
+
 def test_no_file_of_a_folder_is_overwritten(place, tmp_path, capsys):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "0000.png").write_text("of the user")
