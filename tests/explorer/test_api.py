@@ -62,15 +62,16 @@ def test_the_page_and_its_files_come_without_a_build_step(served):
             assert client.get("/", params={name: path}).content == page
 
 
-def test_a_run_is_opened_with_its_learned_prior(place, capsys):
+def test_a_run_is_opened_with_its_learned_prior(place, capsys, monkeypatch):
     names = ["vae", "prior", "gan", "many"]
     vae, prior, gan, many = (str(place / name) for name in names)
     assert prefer_learned_priors([vae, gan, many]) == [prior, gan, many]
-    note = "vae is opened with the prior that prior has learned.\n"
-    assert capsys.readouterr().err == note
     assert prefer_learned_priors([vae, prior]) == [vae, prior]
     assert prefer_learned_priors([prior]) == [prior]
-    assert not capsys.readouterr().err
+    monkeypatch.setattr("latentia.explorer.server.open_listener", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["explore", vae, gan])
+    assert capsys.readouterr().err == f"{vae} is opened with its learned prior, {prior}.\n"
 
 
 def test_runs_are_told_with_their_dimensions_by_rate(served, place):
@@ -280,8 +281,8 @@ def test_a_column_that_is_not_finite_is_not_offered(served, place, tmp_path):
 
 def test_a_prior_by_groups_of_latents_is_asked_by_number(served, place, tmp_path, monkeypatch):
     words = ["latent_prior", "--autoencoder", str(place / "vae"), "--width", "16", "--depth", "1"]
-    assert main(["train", *words, "--epochs", "1", "--run", str(place / "groups")]) == 0
-    client = served("groups")
+    assert main(["train", *words, "--epochs", "1", "--run", str(tmp_path / "groups")]) == 0
+    client = served(tmp_path / "groups")
     reply = client.get("/api/runs").json()["runs"][0]["prior"]
     assert reply["condition"] == "class"
     assert reply["classes"][:2] == ["0", "1"]
@@ -453,6 +454,8 @@ def test_served_to_others_every_request_needs_the_token(served):
 
 
 def test_mistakes_on_the_command_line(place, capsys, monkeypatch):
+    monkeypatch.setattr("latentia.explorer.server.find_learned_prior", lambda run: None)
+
     def error(*words):
         assert main(["explore", *map(str, words)]) == 2
         return capsys.readouterr().err.strip()
@@ -466,10 +469,10 @@ def test_mistakes_on_the_command_line(place, capsys, monkeypatch):
         text = f"127.0.0.1:{port} cannot be served on (ports are 0 to 65535)"
         assert text in error(place / "vae", "--port", port)
     message = error(place / "vae", "--host", "192.0.2.1")  # nobody's: RFC 5737
-    assert "192.0.2.1 cannot be served on (" in message
+    assert message.splitlines()[-1].startswith("192.0.2.1 cannot be served on (")
     assert "is not a split" in error(place / "vae", "--split", "dev")
     assert "none.csv does not exist" in error(place / "vae", "--labels", "none.csv")
-    assert "cannot be found here" in error(place / "lost", place / "prior", "--labels", "none.csv")
+    assert "cannot be found here" in error(place / "lost", "--labels", "none.csv")
     monkeypatch.setitem(sys.modules, "fastapi", None)
     assert error(place / "vae") == (
         'latentia explore needs the web extra: pip install "latentia[web]".'

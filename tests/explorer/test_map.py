@@ -5,6 +5,8 @@ import csv
 import io
 import shlex
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -215,6 +217,25 @@ def test_the_options_of_umap_reach_the_map(served, place, monkeypatch):
     assert asked[0][4] == (15, 0.1)
 
 
+def test_other_maps_do_not_wait_for_umap(served, monkeypatch):
+    others, started = threading.Event(), threading.Event()
+    projection = project_latents("pca", np.eye(300, 4), (), ())
+
+    def project(kind, *how):
+        started.set()
+        assert kind != "umap" or others.wait(60)
+        return projection
+
+    monkeypatch.setattr("latentia.explorer.routes.project_latents", project)
+    with served("vae") as client, ThreadPoolExecutor() as pool:  # one event loop
+        umap = pool.submit(post, client, "map", kind="umap")
+        started.wait(60)
+        post(client, "map", kind="pca")
+        assert not umap.done()
+        others.set()
+        assert umap.result()["rows"]
+
+
 @pytest.mark.parametrize("labels", [[], ["--labels", "dose.csv"]])
 def test_an_unknown_column_of_labels_is_refused_before_anything_is_served(
     place, tmp_path, capsys, monkeypatch, labels
@@ -244,7 +265,7 @@ def test_the_server_gives_its_sessions_the_options_of_umap(place, monkeypatch):
     monkeypatch.setattr(
         RunSession, "open", lambda *_: opened.append(SimpleNamespace()) or opened[-1]
     )
-    words = ["explore", "any", "--umap-neighbors", "40", "--umap-distance", "0.5"]
+    words = ["explore", str(place / "gan"), "--umap-neighbors", "40", "--umap-distance", "0.5"]
     with pytest.raises(ZeroDivisionError):
         main(words)
     assert opened[0].umap == (40, 0.5)

@@ -272,13 +272,15 @@ async function openFile(file) {
 }
 
 // ---- the map
+const UMAP_STATUS = "Computing UMAP; this may take a minute…", RETRY_SECONDS = 3;
 let mapRequest = 0; // the latest: an earlier choice whose answer comes later is dropped
 const loadMap = showRefusals(async () => {
   if (activeRun().state !== "ready") return;
   const request = ++mapRequest;
   const kind = $("plane").value, dims = [+$("dim-x").value, +$("dim-y").value], column = $("column").value || null;
   $("which").hidden = kind !== "dims";
-  if (kind === "umap") showStatus("Computing UMAP; this may take a minute…");
+  if (kind === "umap") showStatus(UMAP_STATUS);
+  else if ($("status").textContent === UMAP_STATUS) showStatus("");
   let result;
   try {
     result = await requestJson("api/map", { run: page.active, kind, ...(kind === "dims" ? { dims } : {}), column });
@@ -286,7 +288,9 @@ const loadMap = showRefusals(async () => {
     if (!(problem instanceof RequestRefused)) throw problem;
     if (request !== mapRequest) return;
     $("map-problem").textContent = problem.message;
+    if (!page.map) setTimeout(loadMap, 1000 * RETRY_SECONDS);
     $("plane").value = page.map?.kind ?? "pca";
+    if (page.map) $("column").value = page.map.column ?? "";
     $("which").hidden = $("plane").value !== "dims";
     showStatus("");
     return;
@@ -541,7 +545,7 @@ function updatePrior() {
   }
 }
 function createOption({ name, about, value, choices, low, whole }) {
-  const field = choices ? createElement("select", {}, ...choices.map((choice) => createElement("option", { textContent: choice }))) : createElement("input", { type: "number", min: low ?? "", step: whole ? 1 : 0.1 });
+  const field = choices ? createElement("select", {}, ...choices.map((choice) => createElement("option", { textContent: choice }))) : createElement("input", { type: "number", min: low ?? "", step: whole ? 1 : "any" });
   field.id = `option-${name}`; field.value = value; field.onchange = () => drawSamples();
   return createElement("label", { title: about }, `${name[0].toUpperCase()}${name.slice(1)} `, field);
 }

@@ -48,6 +48,7 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
     betas: dict[tuple[str, int], float] = {}  # by client and run
     at_beta: dict[tuple[int, float], RunSession] = {}
     lock, map_worker, table_worker = threading.Lock(), Worker(), Worker()
+    umap_worker = Worker()  # which takes long, and no other map waits for it
 
     def get_session(run: int) -> RunSession:
         if run >= len(sessions):
@@ -102,7 +103,8 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
     @app.post("/api/map")
     async def project_map(request: types.MapRequest) -> JSONResponse:
         session = get_session(request.run)
-        return JSONResponse(await map_worker.run_async(compute_map, session, request))
+        free_worker = umap_worker if request.kind == "umap" else map_worker
+        return JSONResponse(await free_worker.run_async(compute_map, session, request))
 
     @app.post("/api/thumbnails")
     async def send_thumbnails(request: types.ThumbnailsRequest) -> JSONResponse:

@@ -44,6 +44,8 @@ def serve_explorer(
         session.umap = options.umap
         if any((*options.labels[:2], options.coordinates)):  # a mistake ends the command
             session.open_split(*options.labels[:2], options.coordinates)
+    for path, run in zip(paths, runs, strict=True):
+        print_note(f"{path} is opened with its learned prior, {run}." if run != path else "")
     token = None if host in LOOPBACK else secrets.token_urlsafe(24)
     listener = open_listener(host, ports)
     name = f"[{host}]" if ":" in host else host
@@ -66,7 +68,6 @@ def prefer_learned_priors(paths: Sequence[str]) -> list[str]:
         prior = find_learned_prior(run) if can_have_prior else None
         if prior and prior.path not in opened:
             chosen[number] = str(prior.path)
-            print_note(f"{run.name} is opened with the prior that {prior.name} has learned.")
     return chosen
 
 
