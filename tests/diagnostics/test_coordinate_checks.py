@@ -8,7 +8,7 @@ import torch
 from test_planted import patient, scores
 
 from latentia.core.errors import DamageError
-from latentia.diagnostics import coordinates, diagnose
+from latentia.diagnostics import coordinates, diagnose, duration
 from latentia.latents.encoding import LatentTable
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import read_json, write_json
@@ -39,6 +39,41 @@ def test_a_model_that_a_pca_beats_is_named_with_both_errors(
     if finding:
         assert "squared error of reconstructions is 0.05, and 0.04 by PCA" in finding.text
         assert "with 20 dimensions (ratio 1.25" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("mse", "pca_mse", "name"),
+    [
+        (0.058, 0.065, "details not described"),  # of a variance of 0.1, as photographs of cells
+        (0.058, 0.04, "images not learned"),  # PCA describes them
+        (0.09, 0.091, "images not learned"),  # noise, which nothing describes
+        (0.04, 0.05, None),
+    ],
+)
+def test_images_that_pca_describes_as_little_are_hard_and_not_unlearned(
+    tmp_path, monkeypatch, mse, pca_mse, name
+):
+    context = patient(tmp_path, validation_rows=RATE)
+    shape = context.autoencoder.latent_shape
+    context.__dict__["latent_table"] = table(np.zeros((len(context.held_out), *shape)))
+    pca = SimpleNamespace(dims=20, measure_mse=lambda x: torch.full((len(x),), pca_mse))
+    monkeypatch.setattr(coordinates, "fit_pixel_pca", lambda images, dims: pca)
+    context.__dict__ |= {"residual": (mse, 0.1), "total_steps": 1000}
+    checks = coordinates.details_not_described, duration.images_not_learned
+    findings = [finding for check in checks if (finding := check(context))]
+    assert [finding.kind for finding in findings] == ([name] if name else [])
+    for finding in findings:
+        assert "explain" in finding.text
+        assert f"PCA with 20 dimensions {1 - pca_mse / 0.1:.0%}" in finding.text
+        changed = "--latent" if name == "details not described" else "--epochs"
+        assert [changed in command for command in finding.suggested_commands] == [True]
+    rising = [
+        {"epoch": k, "step": k, "values": {"rate": 5.0, "nelbo": v}, "is_best": not k}
+        for k, v in enumerate((9.0, 5.0, 6.0, 7.0, 8.0))
+    ]
+    context.__dict__["validation_rows"] = rising
+    for finding in filter(None, (check(context) for check in checks)):
+        assert not any("--epochs" in command for command in finding.suggested_commands)
 
 
 @pytest.mark.parametrize(("noise", "is_told"), [(3.0, True), (0.2, False)])

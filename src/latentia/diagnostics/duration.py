@@ -9,7 +9,7 @@ from latentia.diagnostics import latents
 from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.adversary import MIN_COVERAGE
 from latentia.diagnostics.check import ERROR, NOTE, WARNING, CheckResult, define_check
-from latentia.diagnostics.coordinates import measure_pca_error
+from latentia.diagnostics.coordinates import are_images_hard, measure_pca_error
 from latentia.diagnostics.run_context import MIN_PRIOR_STEPS, MIN_STEPS, RunContext
 from latentia.metrics.coverage import measure_pixel_overlap
 
@@ -223,10 +223,10 @@ def images_not_learned(context: RunContext) -> CheckResult | None:
     rate, beta = latents.get_rate(context), latents.get_beta(context)
     if rate is None or rate < latents.MIN_RATE or ((beta or 0) > 1 and not context.is_short):
         return None
-    if (explained := context.explained_variance) >= latents.MIN_EXPLAINED:
+    explained = context.explained_variance
+    if explained >= latents.MIN_EXPLAINED or are_images_hard(context):
         return None
     pca_mse, dims = measure_pca_error(context)
-    min_factor = 1 if context.is_short else 3
     text = (
         f"reconstructions explain {max(0.0, explained):.0%} of the pixels' variance, and PCA with "
         f"{pluralize(dims, 'dimension')} {1 - pca_mse / context.residual[1]:.0%}"
@@ -235,13 +235,16 @@ def images_not_learned(context: RunContext) -> CheckResult | None:
     if commands:
         lr = context.parameters["lr"]
         text += f"; the learning rate, {lr:g}, is far from the recipe's default"
+    elif not overfitting(context):  # else more epochs make it worse
+        min_factor = 1 if context.is_short else 3
+        commands = suggest.train_longer(context, context.target_steps, min_factor)
     return CheckResult(
         ERROR,
         f"{text}.",
         "A reconstruction is hardly closer to its image than the mean image is, so coordinates "
         "say little.",
         {"explained": explained, "rate_nats": rate},
-        commands or suggest.train_longer(context, context.target_steps, min_factor),
+        commands,
     )
 
 
