@@ -31,6 +31,16 @@ def test_images_keep_their_size_if_it_is_one_and_small_else_their_proportions(si
     assert rules.choose_size(sizes) == size
 
 
+@pytest.mark.parametrize(
+    ("sizes", "side", "ratio"),
+    [([(480, 640)], 64, 10), ([(400, 300), (500, 511)], 64, 0), ([(64, 64)], 64, 0)],
+)
+def test_details_that_shrinking_loses_are_said(sizes, side, ratio):
+    text = rules.describe_shrinking(sizes, side)
+    assert text.startswith(f"Details smaller than about {ratio} pixels are lost") == bool(ratio)
+    assert bool(text) == bool(ratio)
+
+
 @pytest.mark.parametrize("n", [1, 2, 15, 100, 165, 1000, 5000, 20_000, 200_000])
 def test_numbers_are_possible_and_grow_with_the_images(n):
     few, many = (ImageFacts([(32, 32)], count, {}) for count in (n, 2 * n))

@@ -67,6 +67,9 @@ def choose_epochs(
                 with enable_progress(False) if name == "warm" else nullcontext():
                     times = measure_step_times(plan, run, run.options, MEASURED_SHARE * seconds)
                 start = times.start + creation
+                spent = time.perf_counter() - begin
+                if not (at_least or times._replace(start=0).count_epochs(seconds - spent)):
+                    break  # not even after a start that takes no time
     times = times._replace(start=start)
     spent = time.perf_counter() - begin
     if epochs := max(at_least, times.count_epochs(seconds - spent)):

@@ -6,9 +6,8 @@ from types import SimpleNamespace
 
 from latentia.cli.terminal import show_training
 from latentia.cli.train_arguments import parse_train_arguments
-from latentia.core.errors import Error
 from latentia.diagnostics.command_text import format_command
-from latentia.fitting.fit import make_request
+from latentia.fitting.fit import make_request, raise_unknown_option
 from latentia.fitting.rules import FIRST_RECIPE
 from latentia.fitting.stages import Fit
 from latentia.training.device import keep_freed_memory
@@ -18,8 +17,7 @@ def fit(args: SimpleNamespace, rest: list[str], words: list[str]) -> int:
     """Fit images; `rest` are the words of latentia train photo_vae, `words` all words."""
     arguments = parse_train_arguments(FIRST_RECIPE, rest)
     if arguments.modifiers:
-        option = min(arguments.modifiers).replace("_", "-")
-        raise Error(f"latentia fit takes no --{option}; leave it out, or use latentia train.")
+        raise_unknown_option(min(arguments.modifiers).replace("_", "-"))
     names = {word.removeprefix("--").partition("=")[0].replace("-", "_") for word in rest}
     chosen = {name: v for name, v in arguments.parameters.items() if name in names}
     request = make_request(

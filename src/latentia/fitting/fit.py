@@ -4,7 +4,7 @@ import math
 import time
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -118,7 +118,7 @@ def make_request(
     check_minutes(minutes)
     for name in ("init", "track"):  # which concern one of the trainings
         if getattr(options, name) is not None:
-            raise Error(f"latentia fit takes no --{name}; leave it out, or use latentia train.")
+            raise_unknown_option(name)
     is_auto, reason = parameters.get("features", "auto") == "auto", ""
     if is_auto and Reading.from_options(options).marks_missing:
         parameters, is_auto = {**parameters, "features": "none"}, False
@@ -160,6 +160,13 @@ def make_request(
     for line in printed_lines:
         print_note(line)
     return request._replace(printed_lines=printed_lines)
+
+
+def raise_unknown_option(name: str) -> NoReturn:
+    raise Error(
+        f"latentia fit takes no --{name}; leave it out, or train a recipe that has it, such as "
+        f"conv_vae: latentia train conv_vae --help."
+    )
 
 
 def choose_features(images: Images, column: str | None) -> tuple[str, str]:
@@ -237,6 +244,7 @@ def describe_request(request: FitRequest, reason: str, device: str) -> list[str]
         describe_images(images.to_metadata()),
         *images.notes,
         *(() if is_stretched else (f"Images of {listing}, read at {height}x{width}.",)),
+        *filter(None, [rules.describe_shrinking(facts.sizes, max(height, width))]),
         f"prior: conditioned on {condition}.",
         *(likelihood.notes or [f"likelihood: {type(likelihood).__name__}."]),
         f"features: {', '.join(filter(None, [parameters['features'], reason]))}.",

@@ -28,6 +28,7 @@ FIRST_RECIPE, PRIOR_RECIPE = "photo_vae", "latent_prior"
 # photographs say as much about their classes at 64 pixels as at larger sizes of equal minutes.
 MAX_SIDE = 64
 SIDE_MULTIPLE = 8  # of resized images: three halvings of the decoder's sides
+MANY_TIMES = 8  # smaller: a line says what is lost
 
 # Coordinates, at most: those on which the trade of pixels and features was measured. An axis that
 # fewer images than this define is noise.
@@ -105,6 +106,17 @@ def choose_size(sizes: list[Size]) -> str | None:
     side = min(MAX_SIDE, round(statistics.median(max(size) for size in sizes)))
     height, width = (_round_side(side * min(1, factor)) for factor in (ratio, 1 / ratio))
     return f"{height}x{width}"
+
+
+def describe_shrinking(sizes: list[Size], side: int) -> str:
+    """Say which details are lost in images whose longer side gets this one; empty if few are."""
+    ratio = round(statistics.median(max(size) for size in sizes) / side)
+    if ratio < MANY_TIMES:
+        return ""
+    return (
+        f"Details smaller than about {ratio} pixels are lost; a larger --size keeps more, and "
+        "--tiles SIZE reads parts of the images unshrunk."
+    )
 
 
 def _round_side(side: float) -> int:
