@@ -71,8 +71,8 @@ def open_npz_file(path: Path, shape: tuple[int, ...]) -> Iterator[WriteBatch]:
 def open_anndata_file(path: Path, shape: tuple[int, ...]) -> Iterator[WriteBatch]:
     """Yield a function that takes batches, which are written at the end for single-cell tools.
 
-    X is mu (n, d) and layers["sd"] its standard deviations; obs has the other columns by key, text as
-    categories, and obsm["X_pca"] the first two principal components of mu, or pc_* if they are
+    X is mu (n, d) and layers["sd"] its standard deviations; obs has the other columns by key, text
+    as categories, and obsm["X_pca"] the first two principal components of mu, or pc_* if they are
     there.
 
     Raises: Error if anndata is not installed
@@ -120,11 +120,9 @@ def stack_dims(table: pa.Table, name: str, shape: tuple[int, ...]) -> np.ndarray
 
 def make_hdf_names(names: list[str]) -> list[str]:
     """Return names of columns without a slash, and without those of HDF5 and anndata."""
-    for k, old in enumerate(names):
-        name = old.replace("/", "_")
-        while name in ("_index", ".", "..", *names[:k], *names[k + 1 :]):
-            name += "_label"
-        names[k] = name
+    for k in range(len(names)):
+        name, names[k] = names[k].replace("/", "_"), ""
+        names[k] = f"{name}_label" if name in ("_index", ".", "..", *names) else name
     return names
 
 

@@ -33,7 +33,8 @@ def parse_repository(name: str) -> str:
     """Return OWNER/NAME of hub:OWNER/NAME. Raises: Error if it is no such name."""
     repo = str(name).removeprefix(PREFIX)
     if not REPOSITORY_NAME.fullmatch(repo) or ".." in repo:
-        raise Error(f"{repo or repr(name)} is no name on the hub; write OWNER/NAME, such as me/faces.")
+        text = "is no name on the hub; write OWNER/NAME, such as me/faces."
+        raise Error(text, subject=repo or repr(name))
     return repo
 
 
