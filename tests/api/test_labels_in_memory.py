@@ -33,6 +33,7 @@ def train(path, data=X, **parameters):
         (pd.Series(Y, index=range(5, 5 + N)), {"label": ["0", "1", "2"]}),
         (pd.Series(WORDS, name="animal"), {"animal": ["c0", "c1", "c2"]}),
         (pd.DataFrame({"u": Y / 3, "v": WORDS}), {"u": None, "v": ["c0", "c1", "c2"]}),
+        (pd.DataFrame({"": WORDS}), {"column 1": ["c0", "c1", "c2"]}),
         (np.stack([Y, Y], 1), {"label": ["0", "1", "2"], "label_2": ["0", "1", "2"]}),
         (np.eye(3)[Y], {"label": ["0", "1", "2"]}),
         ({str(k): word for k, word in enumerate(WORDS)}, {"label": ["c0", "c1", "c2"]}),

@@ -274,7 +274,7 @@ def test_numbers_are_a_condition(numbers):
     assert float(session.format_label(torch.tensor([3.0]))) == largest  # as --cond takes it
 
 
-def test_the_doctor_finds_a_condition_that_is_noise(numbers, run):
+def test_the_doctor_finds_a_condition_that_is_noise(numbers, run, monkeypatch):
     context = RunContext(run.folder)
     assert condition_ignored(context) is None
     for module in context.model.decoder.modules():  # a decoder that does not get the label
@@ -284,6 +284,11 @@ def test_the_doctor_finds_a_condition_that_is_noise(numbers, run):
     result = condition_ignored(context)
     assert result is not None
     assert result.values["raised"] == 0
+    assert result.text == "a false label does not change the distortion."
+    same = context.held_out.with_columns({"label": torch.ones(len(context.held_out)).long()})
+    with monkeypatch.context() as patch:
+        patch.setattr(RunContext, "held_out", same)
+        assert condition_ignored(RunContext(run.folder)) is None  # no image has a false label
     noise = numbers("noise", 8)  # after 25 epochs both networks share a code of it
     result = condition_ignored(RunContext(noise.folder, data=noise.images))
     assert result is not None

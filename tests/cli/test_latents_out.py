@@ -95,7 +95,8 @@ def test_mistakes_with_latents(run, toy, tmp_path, capsys, monkeypatch):
         (["traverse", run, "none.csv:0"], "none.csv cannot be read (No such file or directory)"),
         (["project", run], "No image was given; give at least one file, key, row number"),
         (["interpolate", vae, "z.csv:0", "z.csv:1"], "z.csv holds latents of another encoder"),
-        (["traverse", run, "0"], "has no encoder: it only draws images; give a run of a VAE"),
+        (["traverse", run, "0"], f"{run} has no encoder: it only draws images; give latents, such"),
+        (["interpolate", run, "0", "1"], "--latents-out z.csv` writes, or a run of a VAE."),
         (
             ["sample", run, "--latents-out", "z.json"],
             "--latents-out z.json ends in .json; give a .csv or a .parquet file.",

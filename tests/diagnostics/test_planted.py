@@ -275,6 +275,13 @@ def test_an_adversary_that_never_joined(tmp_path):
     assert "--adversary-from 0.5" in found.suggested_commands[0]
 
 
+def test_no_adversary_is_told_to_join_later(tmp_path):
+    one = patient(tmp_path, "vaegan", {"adversary_from": 0.1}, training_rows=rows([1.0] * 4))
+    found = adversary.negligible_adversary(one)
+    assert found is not None
+    assert not found.suggested_commands
+
+
 @pytest.mark.parametrize(
     ("sigma", "hundreds", "ill"), [(1.0, 4, True), (0.12, 4, False), (1.0, 1, False)]
 )

@@ -11,6 +11,7 @@ from shelf import TOKEN, Shelf
 import latentia
 from latentia.cli.main import main
 from latentia.core.text import round_to_error
+from latentia.export.hub import strip_folders
 from latentia.runs.hub import check_run_folder
 from mistakes import error
 
@@ -93,6 +94,20 @@ def test_no_folder_of_this_machine_is_shared(made, hub):
     assert "pictures/reconstructions.png" not in hub.repos[NAME]
 
 
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        ("pairs:/home/a b/in:/home/a b/out", "pairs:in:out"),
+        ("pairs:C:\\a b\\in:D:\\out", "pairs:in:out"),
+        ("diffusers:/home/me/model", "diffusers:model"),
+        ("see https://example.org/a/b", "see https://example.org/a/b"),
+        ("hub:me/toy", "hub:me/toy"),
+    ],
+)
+def test_no_folder_behind_a_colon_is_shared(text, rest):
+    assert strip_folders({"data": [text]}) == {"data": [rest]}
+
+
 def test_the_card_is_made_of_the_run(made, hub):
     assert main(["push", str(made / "vae"), NAME]) == 0
     text = hub.repos[NAME]["README.md"].decode()
@@ -160,6 +175,19 @@ def test_a_new_version_is_fetched_once_and_the_last_one_serves_without_the_hub(
     assert not torch.equal(first, second)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert torch.equal(latentia.load(f"hub:{NAME}").sample(2), second)
+
+
+def test_a_version_that_is_no_longer_in_the_cache_is_not_opened(
+    made, hub, tmp_path, capsys, monkeypatch
+):
+    from huggingface_hub import constants
+
+    assert main(["push", str(made / "vae"), NAME]) == 0
+    latentia.load(f"hub:{NAME}")
+    (weights,) = (tmp_path / "cache" / "hub").rglob("weights.safetensors")
+    shutil.rmtree(weights.parents[1])
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert error(capsys, "sample", f"hub:{NAME}").startswith(f"hub:{NAME} cannot be fetched: ")
 
 
 @pytest.mark.parametrize("cut", [0, 1_000])
@@ -258,6 +286,9 @@ def test_mistakes(made, hub, tmp_path, capsys, monkeypatch):
     vae = made / "vae"
     assert error(capsys, "push", vae, "toy") == (
         "toy is no name on the hub; write OWNER/NAME, such as me/faces."
+    )
+    assert error(capsys, "sample", "hub:") == (
+        "'hub:' is no name on the hub; write OWNER/NAME, such as me/faces."
     )
     assert error(capsys, "sample", "hub:../toy") == (
         "../toy is no name on the hub; write OWNER/NAME, such as me/faces."

@@ -84,6 +84,7 @@ def test_the_groups_have_a_sheet_unless_there_is_one(run, monkeypatch, number):
     for picture in pictures:  # the page has the caption, so that the picture has none
         shown = Image.open(io.BytesIO(base64.b64decode(picture.html.split("base64,")[1][:-2])))
         assert "left: the images nearest to the mean of their group" in picture.caption
+        assert shown.width < 540  # that of its column in the page, where the words are as large
         assert shown.height == number * (56 + GAP) + GAP
 
 

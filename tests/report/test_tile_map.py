@@ -106,8 +106,18 @@ def test_the_command_draws_a_table_that_encode_wrote(run, capsys):
 
 
 def test_mistakes_are_one_sentence(run, tmp_path):
-    with pytest.raises(Error, match="no column mu_7 of numbers or classes; it has key, split, mu"):
-        run.plot_map("b/0.png", "mu_7")
+    for column in ("mu_7", "key", "split", "encoder", "label"):  # one value in a whole image
+        text = f"no column {column} that a map shows; it has mu_0, .*. For a label give --latents,"
+        with pytest.raises(Error, match=text):
+            run.plot_map("b/0.png", column)
+    with pytest.raises(Error, match=r"no column split that a map shows; it has mu_0, .*, mse.$"):
+        run.plot_map("b/0.png", "split", latents=run.encode())
+    with pytest.raises(
+        Error, match=r"--latents none\.csv cannot be read: No such file or directory"
+    ):
+        run.plot_map("b/0.png", "mu_0", latents="none.csv")
+    with pytest.raises(Error, match="--latents has no column key; give the table that latentia en"):
+        run.plot_map("b/0.png", "mu_0", latents=run.encode().drop(columns="key"))
     with pytest.raises(Error, match=r"There is no file b/9\.png, nor one in .*slides; give an"):
         run.plot_map("b/9.png", "mu_0")
     other = tmp_path / "new.png"

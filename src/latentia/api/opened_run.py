@@ -15,6 +15,7 @@ from torch import Tensor
 
 from latentia.core.contract import get_autoencoder, get_decoder
 from latentia.core.errors import Error
+from latentia.core.text import join_command
 from latentia.data import Images, Split
 from latentia.data.labels import Labels
 from latentia.latents.parsing import is_latent_row, read_latent_row
@@ -22,7 +23,7 @@ from latentia.metrics.measure import load_metrics
 from latentia.nets.column_condition import use_columns
 from latentia.report.training_images import list_training_images
 from latentia.runs.folder import RunFolder
-from latentia.runs.image_names import NamedImages, caption_image, read_images
+from latentia.runs.image_names import NamedImages, caption_image, read_images, require_single
 from latentia.runs.images import describe_images
 from latentia.runs.sampling import format_condition, parse_condition
 from latentia.training.checkpoint import read_metadata
@@ -218,9 +219,8 @@ class OpenedRun:
 
     def _read_image(self, image: Any, split: str | None) -> tuple[Tensor, str, Columns]:
         """Read one image (1, c, h, w), and return it with its caption and its labels."""
-        (name, *others), _, pixels, columns = self._read_images(image, split)
-        if others:
-            raise Error(f"{len(pixels)} images were given; give one, such as images[:1].")
+        (name, *_), _, pixels, columns = self._read_images(image, split)
+        require_single(pixels)
         return pixels, caption_image(name, split), columns
 
     def _use_labels(
@@ -264,6 +264,16 @@ class OpenedRun:
         names, keys, pixels, _ = zip(*parts, strict=True)
         chosen = NamedImages([*chain(*names)], [*chain(*keys)], torch.cat(pixels), {})
         return chosen, torch.cat(means)
+
+    def _choose_model(self, mean: Tensor | None) -> Any:
+        """Return the model that decodes the latents of a table, or encodes where there are none."""
+        if mean is not None:
+            return self.decoder
+        if get_decoder(self.model) is not None and get_autoencoder(self.model) is None:
+            command = join_command(["latentia", "sample", self.path, "--latents-out", "z.csv"])
+            text = f"give latents, such as z.csv:0, which `{command}` writes, or a run of a VAE."
+            raise Error(f"has no encoder: it only draws images; {text}", subject=self.path)
+        return self.autoencoder
 
     def __repr__(self) -> str:
         state = "" if self.is_complete else ", not complete"

@@ -13,7 +13,7 @@ from latentia.core.progress import print_note
 from latentia.data.labels import SOURCE_LABELS, Labels
 from latentia.latents.directions import Direction, find_direction, measure_brightness
 from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
-from latentia.latents.principal_axes import Axes
+from latentia.latents.principal_axes import Axes, check_axes
 
 
 class RunDirections(OpenedRun):
@@ -59,6 +59,7 @@ class RunDirections(OpenedRun):
     def _choose_direction(
         self, toward: str | Direction | None, dims: Any, axes: Axes
     ) -> Direction | None:
+        check_axes(axes)
         if toward is not None and (dims is not None or axes != "own"):
             other = "--dims" if dims is not None else "--axes"
             raise Error(f"--toward and {other} are both given; leave one of them out.")

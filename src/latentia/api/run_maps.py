@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from latentia.api.run_clusters import RunClusters
-from latentia.core.errors import Error
+from latentia.core.errors import Error, convert_errors
 from latentia.core.label_kinds import encode_column
 from latentia.core.text import abbreviate_list
 from latentia.data import Images
@@ -18,6 +18,8 @@ from latentia.data.tiles import list_corners, parse_tile_key
 from latentia.report.grids import check_output
 from latentia.report.rendered_images import RenderedImages
 from latentia.report.tile_map import render_map
+
+CONSTANT_COLUMNS = ("key", "split", "encoder")  # one value for all tiles of an image, or names
 
 
 class RunMaps(RunClusters):
@@ -72,17 +74,27 @@ class RunMaps(RunClusters):
         file = next((path for path in paths if path.is_file()), None)
         if file is None:
             raise Error(f"There is no file {image}, nor one in {root}; give an image file.")
+        advice = ""
         if latents is None and column == "cluster":
             latents = self.encode(clusters="auto")
         elif latents is None:
             latents = self.with_data(file).encode()
+            advice = (
+                " For a label give --latents, the table that latentia encode writes of the run."
+            )
         elif isinstance(latents, str | Path):
             is_csv = check_output(latents, ".parquet", ".csv", option="--latents") == ".csv"
-            latents = (pd.read_csv if is_csv else pd.read_parquet)(latents)
-        encoded = encode_cells(latents[column]) if column in latents else None
+            with convert_errors(lambda reason: f"--latents {latents} cannot be read: {reason}."):
+                latents = (pd.read_csv if is_csv else pd.read_parquet)(latents)
+        if not isinstance(latents, pd.DataFrame) or "key" not in latents:
+            raise Error("--latents has no column key; give the table that latentia encode wrote.")
+        names = [str(name) for name in latents if name not in CONSTANT_COLUMNS]
+        encoded = encode_cells(latents[column]) if column in names and column in latents else None
         if encoded is None:
-            names = abbreviate_list([*map(str, latents)])
-            raise Error(f"The table has no column {column} of numbers or classes; it has {names}.")
+            raise Error(
+                f"The table has no column {column} that a map shows; it has "
+                f"{abbreviate_list(names)}.{advice}"
+            )
         values, classes = encode_column(column, *encoded)
         pixels = read_whole(file, preprocessing)
         keys = [parse_tile_key(key) for key in latents["key"].astype(str)]

@@ -211,7 +211,7 @@ class RunPictures(RunDirections):
         'path.png'
         """
         (names, _, pixels, columns), means = self._read_points(images, split, cond)
-        model = self.autoencoder if means is None else self.decoder
+        model = self._choose_model(means)
         render = rendered_images.render_walk
         with self._use_labels(columns, cond):
             return render(self.folder, model, names, pixels, steps, spherical, means)
@@ -265,7 +265,7 @@ class RunPictures(RunDirections):
         direction: Direction | None,
     ) -> tuple[Traversal, Tensor, str]:
         (pixels, name, columns), mean = self._read_point(image, split, cond)
-        model, table = self.decoder if mean is not None else self.autoencoder, self._latent_range
+        model, table = self._choose_model(mean), self._latent_range
         if direction:
             with self._use_labels(columns, cond):
                 mean = model.encode(pixels).mean if mean is None else mean

@@ -16,7 +16,7 @@ from latentia.data.splits import SPLIT_NAMES
 from latentia.latents.clusters import Number, add_clusters
 from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
 from latentia.latents.outliers import score_outliers
-from latentia.latents.principal_axes import Axes, find_principal_axes
+from latentia.latents.principal_axes import Axes, check_axes, find_principal_axes
 from latentia.latents.table import (
     collect_table,
     encode_training_images,
@@ -24,6 +24,7 @@ from latentia.latents.table import (
 )
 from latentia.models.pretrained_features import open_encoder
 from latentia.report.rendered_images import RenderedImages, render_neighbors, render_outliers
+from latentia.runs.image_names import require_single
 from latentia.training.launch import rank0_first
 
 ALL_SPLITS = (*SPLIT_NAMES, "all")
@@ -81,6 +82,7 @@ class RunTables(RunImages):
         >>> table[["key", "split", "mu_0", "sd_0", "rate", "distortion", "mse", "label"]].shape
         (20, 8)
         """
+        check_axes(axes)
         split_name = images if isinstance(images, str) and images in ALL_SPLITS else None
         if isinstance(images, str | Path) and split_name is None:
             rest: Any = {"labels": labels, "label_cols": label_cols, "axes": axes}
@@ -172,6 +174,7 @@ class RunTables(RunImages):
         require_at_least("-n", n, 1)
         searched = self._find_split(split, SOURCE_LABELS)
         (_, (key, *_), pixels, columns), mean = self._read_points(image, split)
+        require_single(pixels)
         encoder: Any = self.autoencoder if features is None else open_encoder(features)
         if mean is None or features is not None:
             with self._use_labels(columns):

@@ -43,7 +43,8 @@ def encode_cells(cells: Any) -> tuple[np.ndarray, list[str] | None] | None:
     if kind == "f" or cells.isna().all():
         return cells.to_numpy(np.float64, na_value=np.nan), None
     if kind in "iu":
-        return cells.to_numpy(np.float64 if has_gaps else np.int64, na_value=np.nan), None
+        gaps: dict[str, Any] = {"na_value": np.nan} if has_gaps else {}  # pandas 2 converts it
+        return cells.to_numpy(np.float64 if has_gaps else np.int64, **gaps), None
     if kind == "b" and not has_gaps:
         return cells.to_numpy(bool), None
     if kind == "c" or not all(isinstance(cell, SCALARS) for cell in cells.dropna()):

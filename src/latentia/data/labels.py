@@ -14,7 +14,7 @@ from latentia.core.errors import Error, summarize_exception
 from latentia.core.text import abbreviate_list, pluralize, split_list
 from latentia.data import name_matching
 from latentia.data.label_columns import collapse_one_hot, encode_cells
-from latentia.data.label_tables import open_label_table
+from latentia.data.label_tables import UNNAMED, open_label_table
 from latentia.data.reading import DEFAULT_READING, Reading
 from latentia.data.splits import Split, column_to_tensor
 
@@ -152,7 +152,7 @@ def make_frame(labels: Any) -> Any:
             f"The labels are no values with one row an image ({reason}); give a list, an array"
             " (n,) or (n, k), or a Series or DataFrame of pandas."
         ) from None
-    names = [name_column(name) for name in table]
+    names = [name_column(name) or UNNAMED.format(k) for k, name in enumerate(table, 1)]
     if doubles := {name for name in names if names.count(name) > 1}:
         raise Error(f"The labels have two columns called {min(doubles)!r}; rename one of them.")
     return table.set_axis(names, axis=1)

@@ -53,17 +53,22 @@ class MaskFolder:
         return "".join(f"\n{f.key}\0{f.size}\0{f.mtime_ns}" for f in self.entries.values())
 
     def require(self, names: Sequence[str]) -> None:
-        """Raises: Error if an image has no mask; an array has no name by which to find one."""
-        lacking = [name for name in names if not self.find(name)] if self.path else []
-        if lacking and not Path(str(self.path)).is_dir():
+        """Raises: Error if an image has no mask."""
+        if lacking := [name for name in names if not self.find(name)] if self.path else []:
+            count = f"{len(lacking)} of {pluralize(len(names), 'image')}"
+            is_folder = Path(str(self.path)).is_dir()
+            problem = f"has no mask for {count} ({abbreviate_list(lacking)})"
             raise Error(
-                f"--missing {self.path} is no folder; give a folder of masks, or alpha, or nan."
-            )
-        if lacking:
-            raise Error(
-                f"--missing {self.path} has no mask for {len(lacking)} of "
-                f"{pluralize(len(names), 'image')} ({abbreviate_list(lacking)}); give a folder "
+                f"--missing {self.path} {problem if is_folder else 'is no folder'}; give a folder "
                 "with a mask of each name, white where pixels are observed, or alpha, or nan."
+            )
+
+    def refuse_for(self, source: str) -> None:
+        """Raises: Error if there is a folder, for images of a source that have no file names."""
+        if self.path:
+            raise Error(
+                f"--missing {self.path} has masks by the names of image files, and the images of "
+                f"{source} have none; give --missing nan, with NaN for missing pixels, or files."
             )
 
     def add_to(

@@ -261,14 +261,15 @@ def negligible_adversary(context: RunContext) -> CheckResult | None:
     """
     weights = context.read_role(Role.ADVERSARIAL, "weights")
     if not len(weights):
-        if context.parameters.get("adversary_from") is None or not context.complete:
+        start = context.parameters.get("adversary_from")
+        if start is None or not context.complete:
             return None
         return CheckResult(
             WARNING,
             "the adversarial term never began.",
             "This is a plain VAE: no critic has seen its images.",
             {"ratio": 0.0},
-            reset_adversarial_weight(context, "adversary", adversary_from=0.5),
+            reset_adversarial_weight(context, "adversary", adversary_from=min(start, 0.5)),
         )
     names = ("gradient of distortion", "gradient of adversarial")
     gradients = [context.read_monitor(name)[-1] for name in names]

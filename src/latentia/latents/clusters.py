@@ -112,6 +112,7 @@ def find_clusters(points: Float[np.ndarray, "n d"], number: Number = "auto") -> 
         rows = evenly_spaced_rows(len(fitted), MAX_CHOICE_IMAGES).numpy()
         number, gaps = choose_number(fitted[rows])
     check_number(number, limit)
+    number = int(number)
     kmeans = fit_kmeans(fitted, number, starts=10)
     groups, centres = kmeans.predict(points), kmeans.cluster_centers_
     sizes = np.bincount(groups, minlength=number)
@@ -123,8 +124,7 @@ def find_clusters(points: Float[np.ndarray, "n d"], number: Number = "auto") -> 
 
 def check_number(number: Number, limit: int) -> None:
     """Raises: Error if a number of groups is below 1, or above that of different images"""
-    is_number = hasattr(number, "__index__")
-    if number != "auto" and not (is_number and 1 <= number <= limit):
+    if number != "auto" and number not in range(1, limit + 1):
         raise Error(
             f"--clusters is {number}; give auto, or a number of groups from 1 to {limit}, that of "
             "different images."

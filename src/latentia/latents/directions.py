@@ -12,7 +12,7 @@ from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
 from latentia.core.label_kinds import Names, find_labelled
 from latentia.core.memory import check_picture_memory
-from latentia.core.parameters import require_at_least, require_whole_number
+from latentia.core.parameters import require_at_least
 from latentia.core.seeding import derive_seed
 from latentia.core.text import abbreviate_list, list_cuts, pluralize
 from latentia.data import Split
@@ -224,7 +224,6 @@ def traverse_direction(
     require_at_least("--steps", steps, 2)
     reconstruction, sd = model.decode(mean), table.sd
     n_values = max(reconstruction.numel(), 2 * len(table.mean))  # of an image, or of its bisection
-    require_whole_number("--steps", steps)
     check_picture_memory(steps, (n_values,), "--steps")
     if sd is not None:
         sd = np.linalg.norm(sd * direction.gradient, axis=1)[:, None]

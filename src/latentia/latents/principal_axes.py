@@ -1,13 +1,14 @@
 """Principal axes of the aggregate posterior: coordinates without correlation."""
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from latentia.core.contract import HasLatents
+from latentia.core.errors import Error
 from latentia.core.progress import print_note
 from latentia.core.tensors import ImageTensor, PerImage
 from latentia.latents.encoding import LatentTable
@@ -91,6 +92,12 @@ class PrincipalAxes:
         """Return the latents (b, *latent_shape) of the model itself."""
         flat = z @ self.axes.to(z).T + self.centre.to(z)
         return flat.view(-1, *self.model.latent_shape)
+
+
+def check_axes(axes: str) -> None:
+    """Raises: Error if there are no such axes."""
+    if axes not in get_args(Axes):
+        raise Error(f"--axes is {axes!r}; it must be one of {', '.join(get_args(Axes))}.")
 
 
 def find_principal_axes(model: HasLatents, table: LatentTable) -> PrincipalAxes:

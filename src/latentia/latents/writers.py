@@ -71,14 +71,16 @@ def open_npz_file(path: Path, shape: tuple[int, ...]) -> Iterator[WriteBatch]:
 def open_anndata_file(path: Path, shape: tuple[int, ...]) -> Iterator[WriteBatch]:
     """Yield a function that takes batches, which are written at the end for single-cell tools.
 
-    X is mu (n, d) and layers["sd"] its standard deviations; obs has the other columns by key, and
-    obsm["X_pca"] the first two principal components of mu, or pc_* if they are
+    X is mu (n, d) and layers["sd"] its standard deviations; obs has the other columns by key, text
+    as categories, and obsm["X_pca"] the first two principal components of mu, or pc_* if they are
     there.
 
     Raises: Error if anndata is not installed
     """
     try:
+        import h5py  # pyright: ignore[reportMissingImports]
         from anndata import AnnData  # pyright: ignore[reportMissingImports]
+        from anndata.io import write_elem  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError:
         raise Error('.h5ad needs anndata; pip install "latentia[h5ad]", or give .csv.') from None
     import pandas as pd
@@ -87,16 +89,21 @@ def open_anndata_file(path: Path, shape: tuple[int, ...]) -> Iterator[WriteBatch
     yield batches.append
     table, dims = pa.Table.from_batches(batches), name_dims(shape)
     frame = table.to_pandas().set_index("key")
-    own = [name for name in frame if name.startswith("pc_")]
+    own = [name for name in frame if re.fullmatch(r"pc_\d+", name)]
     mu, plane = stack_dims(table, "mu", shape), frame[own].to_numpy()
     hidden = [f"{part}_{k}" for part in ("mu", "sd") for k in dims]
     layers = {"sd": stack_dims(table, "sd", shape)} if hidden[-1] in frame else {}
     obs = frame.drop(columns=[name for name in (*hidden, *own) if name in frame])
-    if "cluster" in obs:
-        obs["cluster"] = obs["cluster"].astype(str).astype("category")
+    for name in obs:
+        if obs[name].dtype.kind == "O":
+            obs[name] = obs[name].replace("", None).astype("category")
+        elif re.fullmatch("(latent_)*cluster", name):
+            obs[name] = obs[name].astype("category").cat.rename_categories(str)
+    obs.columns = make_hdf_names(list(obs))
     data = AnnData(mu, obs, pd.DataFrame(index=[f"mu_{k}" for k in dims]), layers=layers)
     data.obsm["X_pca"] = plane if own else project_principal(mu)
-    data.write_h5ad(path)
+    with h5py.File(path, "w", locking=False) as file:  # `path` is locked already
+        write_elem(file, "/", data)
 
 
 @contextmanager
@@ -109,6 +116,14 @@ def open_vector_file(path: Path, shape: tuple[int, ...]) -> Iterator[WriteBatch]
 def stack_dims(table: pa.Table, name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Return the columns of all dimensions of mu, sd or token as one array (n, d)."""
     return np.stack([table[f"{name}_{k}"].to_numpy() for k in name_dims(shape)], 1)
+
+
+def make_hdf_names(names: list[str]) -> list[str]:
+    """Return names of columns without a slash, and without those of HDF5 and anndata."""
+    for k in range(len(names)):
+        name, names[k] = names[k].replace("/", "_"), ""
+        names[k] = f"{name}_label" if name in ("_index", ".", "..", *names) else name
+    return names
 
 
 def project_principal(mean: np.ndarray) -> Float[np.ndarray, "n 2"]:

@@ -12,7 +12,6 @@ from latentia.latents.table import tabulate_images
 from latentia.report.rendered_images import RenderedImages, render_grid
 
 N_SHOWN, TILE_SIDE = 6, 64  # typical images of a group, and strange ones; pixels of an image
-N_COLUMNS = 2 * N_SHOWN + 1
 
 
 def render_clusters(name: str, split: Split, clusters: Clusters) -> RenderedImages:
@@ -23,21 +22,21 @@ def render_clusters(name: str, split: Split, clusters: Clusters) -> RenderedImag
     tiles, labels, caption = arrange_clusters(name, split, clusters)
     values = {"cluster": clusters.labels, "distance": clusters.distances}
     table = tabulate_images(split, torch.arange(len(split)), values)
-    return render_grid(tiles, N_COLUMNS, caption, table, row_labels=labels)
+    return render_grid(tiles, 2 * N_SHOWN + 1, caption, table, row_labels=labels)
 
 
 def arrange_clusters(
-    name: str, split: Split, clusters: Clusters
+    name: str, split: Split, clusters: Clusters, n_shown: int = N_SHOWN
 ) -> tuple[ImageTensor, list[str], str]:
     """Return the tiles of all rows, the label of each row, and a caption.
 
     A row has the images of a group that are nearest to its mean, a gap, and those farthest away.
     """
     order = np.argsort(clusters.distances, kind="stable")
-    images = torch.full((len(clusters.sizes), N_COLUMNS, *split.pixels.shape[1:]), torch.nan)
+    images = torch.full((len(clusters.sizes), 2 * n_shown + 1, *split.pixels.shape[1:]), torch.nan)
     for group, row in enumerate(images):
         members = torch.from_numpy(order[clusters.labels[order] == group])
-        typical, strange = members[:N_SHOWN], members[N_SHOWN:][-N_SHOWN:]
+        typical, strange = members[:n_shown], members[n_shown:][-n_shown:]
         row[: len(typical)] = split.get_batch(typical).image.cpu()
         if len(strange):
             row[-len(strange) :] = split.get_batch(strange).image.cpu()

@@ -29,7 +29,6 @@ from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.yardsticks import tabulate_yardsticks
 from latentia.models.pretrained_features import NAME, extract_features
 from latentia.nets.column_condition import use_columns, use_rows
-from latentia.report.cluster_sheet import N_COLUMNS as GROUP_COLUMNS
 from latentia.report.cluster_sheet import arrange_clusters
 from latentia.report.latent_figures import shorten_key
 from latentia.report.prior_figures import sample_conditions
@@ -42,6 +41,7 @@ MAP_SIDE, TILE_SIDE = 20, 32  # cells of a side of the map, and pixels of a smal
 MAX_DIMS = 1024  # latent dimensions whose principal axes take seconds
 N_AXES, N_SHOWN, N_EXAMPLES, N_STEPS = 16, 3, 4, 5  # of the traversals
 N_OUTLIERS, N_COLUMNS = 8, 10
+N_TYPICAL = 3  # images of a group, and strange ones: more make the words of the column too small
 N_COMPARED = 200  # samples, and images, of the kernel distance: seconds of a pretrained network
 # of a label's classes, as in the explorer: frames of the map's images
 COLOURS = (
@@ -243,8 +243,9 @@ class Overview:
         clusters = find_clusters(points)
         if len(clusters.sizes) == 1:
             return Section(title, repr(clusters), [])
-        tiles, labels, caption = arrange_clusters(self.evaluation.run.name, self.images, clusters)
-        section = make_grid_section(title, tiles, GROUP_COLUMNS, caption, row_labels=labels)
+        name, n = self.evaluation.run.name, N_TYPICAL
+        tiles, labels, caption = arrange_clusters(name, self.images, clusters, n)
+        section = make_grid_section(title, tiles, 2 * n + 1, caption, row_labels=labels)
         return section._replace(text=f"{clusters}")
 
 

@@ -33,7 +33,8 @@ def parse_repository(name: str) -> str:
     """Return OWNER/NAME of hub:OWNER/NAME. Raises: Error if it is no such name."""
     repo = str(name).removeprefix(PREFIX)
     if not REPOSITORY_NAME.fullmatch(repo) or ".." in repo:
-        raise Error(f"{repo} is no name on the hub; write OWNER/NAME, such as me/faces.")
+        text = "is no name on the hub; write OWNER/NAME, such as me/faces."
+        raise Error(text, subject=repo or repr(name))
     return repo
 
 
@@ -72,7 +73,9 @@ def fetch_run(name: str) -> Path:
         raise
     except Exception as error:  # the network's errors change with the version of the hub's library
         if info is None and last_version.exists() and not isinstance(error, HfHubHTTPError):
-            return folder / last_version.read_text("utf-8") / run_name
+            path = folder / last_version.read_text("utf-8") / run_name
+            if path.exists():  # a person may have emptied a part of the cache
+                return path
         raise Error(f"{label} cannot be fetched: {summarize_exception(error)}; {ADVICE}") from None
 
 

@@ -64,6 +64,12 @@ def read_images(
     return NamedImages(names, keys, torch.cat(pixels), labels)
 
 
+def require_single(pixels: Tensor) -> None:
+    """Raises: Error if these are several images."""
+    if len(pixels) > 1:
+        raise Error(f"{len(pixels)} images were given; give one, such as images[:1].")
+
+
 def resolve_image(
     run: RunFolder, name: str, split_name: str | None, data: Any
 ) -> tuple[str | None, Batch]:
