@@ -17,7 +17,7 @@ from PIL import Image
 import latentia
 from latentia.cli.main import main
 from latentia.explorer import summary
-from latentia.explorer.server import prefer_learned_priors
+from latentia.explorer.server import open_sessions
 from latentia.explorer.session import RunSession
 from latentia.explorer.worker import Worker
 from latentia.latents.traversal import interval_probabilities, mixture_quantiles
@@ -62,16 +62,27 @@ def test_the_page_and_its_files_come_without_a_build_step(served):
             assert client.get("/", params={name: path}).content == page
 
 
-def test_a_run_is_opened_with_its_learned_prior(place, capsys, monkeypatch):
-    names = ["vae", "prior", "gan", "many"]
-    vae, prior, gan, many = (str(place / name) for name in names)
-    assert prefer_learned_priors([vae, gan, many]) == [prior, gan, many]
-    assert prefer_learned_priors([vae, prior]) == [vae, prior]
-    assert prefer_learned_priors([prior]) == [prior]
+def test_the_learned_prior_is_opened_in_place_of_its_run(place, capsys, monkeypatch):
+    def list_opened(*names):
+        sessions = open_sessions([str(place / name) for name in names], None, "all", Worker())
+        return [session.run.path.name for session in sessions]
+
+    assert list_opened("vae", "gan", "many") == ["prior", "gan", "many"]
+    assert list_opened("vae", "prior") == ["vae", "prior"]
+    monkeypatch.chdir(place)
+    both = open_sessions(["vae", str(place / "prior")], None, "all", Worker())
+    assert [session.run_argument for session in both] == ["vae", str(place / "prior")]
     monkeypatch.setattr("latentia.explorer.server.open_listener", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        main(["explore", vae, gan])
-    assert capsys.readouterr().err == f"{vae} is opened with its learned prior, {prior}.\n"
+        main(["explore", "vae", "gan"])
+    assert capsys.readouterr().err == "In place of vae, its learned prior is opened: prior.\n"
+    weights = place / "prior" / "weights.safetensors"
+    content = weights.read_bytes()
+    try:
+        weights.write_bytes(content[:100])  # the run itself can be opened
+        assert list_opened("vae") == ["vae"]
+    finally:
+        weights.write_bytes(content)
 
 
 def test_runs_are_told_with_their_dimensions_by_rate(served, place):
@@ -84,7 +95,7 @@ def test_runs_are_told_with_their_dimensions_by_rate(served, place):
     assert vae["columns"]["label"] == [str(k) for k in range(10)]
     assert vae["prior"]["advice"] == " For samples of a learned prior: choose the run prior"
     (vae,) = served("vae").get("/api/runs").json()["runs"]
-    command = shlex.join(["latentia", "explore", str(place / "vae")])
+    command = shlex.join(["latentia", "explore", str(place / "prior")])
     assert vae["prior"]["advice"] == f" For samples of a learned prior: {command}"
     assert gan["prior"] == {"learned": False, "name": "N(0, I)", "advice": ""}
     assert prior["prior"]["condition"] == "class"
@@ -469,7 +480,7 @@ def test_mistakes_on_the_command_line(place, capsys, monkeypatch):
         text = f"127.0.0.1:{port} cannot be served on (ports are 0 to 65535)"
         assert text in error(place / "vae", "--port", port)
     message = error(place / "vae", "--host", "192.0.2.1")  # nobody's: RFC 5737
-    assert message.splitlines()[-1].startswith("192.0.2.1 cannot be served on (")
+    assert message.startswith("192.0.2.1 cannot be served on (")
     assert "is not a split" in error(place / "vae", "--split", "dev")
     assert "none.csv does not exist" in error(place / "vae", "--labels", "none.csv")
     assert "cannot be found here" in error(place / "lost", "--labels", "none.csv")

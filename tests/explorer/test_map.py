@@ -260,10 +260,10 @@ def test_options_of_umap_out_of_range(place, capsys, words, text):
 
 
 def test_the_server_gives_its_sessions_the_options_of_umap(place, monkeypatch):
-    opened = []
+    opened, open_session = [], RunSession.open
     monkeypatch.setattr("latentia.explorer.server.open_listener", lambda *_: 1 / 0)
     monkeypatch.setattr(
-        RunSession, "open", lambda *_: opened.append(SimpleNamespace()) or opened[-1]
+        RunSession, "open", lambda *how: opened.append(open_session(*how)) or opened[-1]
     )
     words = ["explore", str(place / "gan"), "--umap-neighbors", "40", "--umap-distance", "0.5"]
     with pytest.raises(ZeroDivisionError):

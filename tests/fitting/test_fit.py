@@ -365,8 +365,8 @@ def test_a_folder_of_something_else_is_left_as_it_is(photos, set_times, capsys, 
         message = last_line_of_error(capsys, *changed)
         assert message.startswith("runs/photos holds another fit (")
         assert message.endswith(
-            "repeat its command to continue it, give another --run, or train it for longer by "
-            "latentia resume runs/photos --epochs N."
+            "repeat its command to continue it, or give another --run for more minutes or other "
+            "images."
         )
     assert {path: path.read_bytes() for path in before} == before
 

@@ -110,8 +110,7 @@ def test_mistakes_are_one_sentence(run, tmp_path):
         text = f"no column {column} that a map shows; it has mu_0, .*. For a label give --latents,"
         with pytest.raises(Error, match=text):
             run.plot_map("b/0.png", column)
-    with pytest.raises(Error, match=r"no column split that a map shows; it has mu_0, .*, mse.$"):
-        run.plot_map("b/0.png", "split", latents=run.encode())
+    run.plot_map("b/0.png", "split", latents=run.encode())  # tiles of few images differ in it
     with pytest.raises(
         Error, match=r"--latents none\.csv cannot be read: No such file or directory"
     ):

@@ -69,7 +69,8 @@ def choose_epochs(
                 start = times.start + creation
                 spent = time.perf_counter() - begin
                 if not (at_least or times._replace(start=0).count_epochs(seconds - spent)):
-                    break  # not even after a start that takes no time
+                    start = 0.0  # which is in `spent`; no epoch fits even without it
+                    break
     times = times._replace(start=start)
     spent = time.perf_counter() - begin
     if epochs := max(at_least, times.count_epochs(seconds - spent)):

@@ -26,7 +26,6 @@ from latentia.runs.folder import RunFolder
 from latentia.runs.image_names import NamedImages, caption_image, read_images, require_single
 from latentia.runs.images import describe_images
 from latentia.runs.sampling import format_condition, parse_condition
-from latentia.training.checkpoint import read_metadata
 from latentia.training.log import read_rows
 from latentia.training.plan import Options
 
@@ -87,8 +86,7 @@ class OpenedRun:
     @property
     def is_complete(self) -> bool:
         """Whether the training has ended."""
-        state = read_metadata(self.folder.state) if self.folder.state.exists() else {}
-        return state.get("complete", self.folder.weights.exists())
+        return self.folder.is_complete
 
     def with_data(self, data: Any) -> Any:
         """Return this run on other images, with the preprocessing of its training.

@@ -19,7 +19,7 @@ from latentia.report.grids import check_output
 from latentia.report.rendered_images import RenderedImages
 from latentia.report.tile_map import render_map
 
-CONSTANT_COLUMNS = ("key", "split", "encoder")  # one value for all tiles of an image, or names
+UNMAPPED_COLUMNS = "key", "encoder"  # names, and one value for all images
 
 
 class RunMaps(RunClusters):
@@ -88,7 +88,9 @@ class RunMaps(RunClusters):
                 latents = (pd.read_csv if is_csv else pd.read_parquet)(latents)
         if not isinstance(latents, pd.DataFrame) or "key" not in latents:
             raise Error("--latents has no column key; give the table that latentia encode wrote.")
-        names = [str(name) for name in latents if name not in CONSTANT_COLUMNS]
+        has_one_split = "split" in latents and latents["split"].nunique() == 1
+        unmapped = (*UNMAPPED_COLUMNS, *["split"] * has_one_split)
+        names = [str(name) for name in latents if name not in unmapped]
         encoded = encode_cells(latents[column]) if column in names and column in latents else None
         if encoded is None:
             raise Error(

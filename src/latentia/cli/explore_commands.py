@@ -23,8 +23,8 @@ def explore(
     Parameters
     ----------
     runs : RUN ...
-        one or more run folders, or hub:OWNER/NAME to download one; the prior that was learned of a
-        run is opened with it
+        one or more run folders, or hub:OWNER/NAME to download one; in place of a run its
+        learned prior is opened, if there is one, unless both are named
     split : SPLIT
         images on the map: train, validation, test or all
     labels : FILE

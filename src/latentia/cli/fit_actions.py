@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 from latentia.cli.terminal import show_training
 from latentia.cli.train_arguments import parse_train_arguments
+from latentia.core.errors import Error
 from latentia.diagnostics.command_text import format_command
-from latentia.fitting.fit import make_request, raise_unknown_option
+from latentia.fitting.fit import make_request
 from latentia.fitting.rules import FIRST_RECIPE
 from latentia.fitting.stages import Fit
 from latentia.training.device import keep_freed_memory
@@ -17,7 +18,11 @@ def fit(args: SimpleNamespace, rest: list[str], words: list[str]) -> int:
     """Fit images; `rest` are the words of latentia train photo_vae, `words` all words."""
     arguments = parse_train_arguments(FIRST_RECIPE, rest)
     if arguments.modifiers:
-        raise_unknown_option(min(arguments.modifiers).replace("_", "-"))
+        option = min(arguments.modifiers).replace("_", "-")
+        raise Error(
+            f"latentia fit takes no --{option}; leave it out, or train a recipe that has it: "
+            "`latentia train conv_vae --help` lists its options."
+        )
     names = {word.removeprefix("--").partition("=")[0].replace("-", "_") for word in rest}
     chosen = {name: v for name, v in arguments.parameters.items() if name in names}
     request = make_request(

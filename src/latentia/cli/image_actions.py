@@ -16,7 +16,8 @@ def print_advice(run: Run) -> None:
     if report and report.findings and report.findings[0].severity == ERROR:
         command = format_command("latentia", "doctor", str(run.path))
         print_note(f"{report.verdict} `{command}` says more.")
-    if prior := find_learned_prior(run.folder):
+    prior = find_learned_prior(run.folder) if run.folder.beta is None else None
+    if prior:
         command = format_command("latentia", "sample", str(prior.path))
         print_note(f"`{command}` draws from the prior that was learned of these latents.")
 

@@ -65,6 +65,8 @@ class MaskFolder:
 
     def refuse_for(self, source: str) -> None:
         """Raises: Error if there is a folder, for images of a source that have no file names."""
+        if self.path and not Path(str(self.path)).is_dir():
+            self.require([source])
         if self.path:
             raise Error(
                 f"--missing {self.path} has masks by the names of image files, and the images of "

@@ -8,7 +8,12 @@ from latentia.training.events import Finding
 
 CAUSES = (duration.few_steps, data.unrelated_pixels, duration.unfinished_training)
 FAILURES = (duration.images_not_learned, latents.posterior_collapse, adversary.mode_collapse)
-CONSEQUENCES = (*FAILURES, coordinates.colors_not_learned, coordinates.no_better_than_pca)
+CONSEQUENCES = (
+    *FAILURES,
+    coordinates.colors_not_learned,
+    coordinates.details_not_described,
+    coordinates.no_better_than_pca,
+)
 # of a model that has learned nothing they say nothing
 DETAILS = (
     coordinates.no_better_than_pca,

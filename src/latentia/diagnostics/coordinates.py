@@ -8,7 +8,7 @@ from latentia.core.text import pluralize
 from latentia.data.splits import evenly_spaced_rows
 from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.check import ERROR, NOTE, WARNING, CheckResult, define_check
-from latentia.diagnostics.latents import MIN_EXPLAINED, MIN_RATE, get_rate
+from latentia.diagnostics.latents import MIN_EXPLAINED, MIN_RATE, get_beta, get_rate
 from latentia.diagnostics.run_context import RunContext
 from latentia.latents.agreement import compute_participation_ratio
 from latentia.metrics.elbo import ACTIVE_VARIANCE
@@ -22,6 +22,7 @@ MIN_COLOR_VARIANCE = 1e-3  # of differences from grey: a person sees it; photogr
 # describe rather than not learned: 364 photographs of blood cells at 48x64 have 0.42 and 0.9 with
 # 37 latents; noise has 0.
 MIN_HARD_EXPLAINED, NEAR_PCA = 0.25, 1.2
+IMAGES_PER_LATENT = 8  # of a training, for twice the latents
 MAX_CORRELATION = 0.5  # absolute, of two active dimensions
 MIN_EFFECTIVE_SHARE = 0.75  # effective dimensions of the correlations, over active ones
 
@@ -116,9 +117,12 @@ def colors_not_learned(context: RunContext) -> CheckResult | None:
 
 
 def are_images_hard(context: RunContext) -> bool:
-    """Whether half of the variance is not explained, and hardly more by PCA."""
-    is_near = context.residual[0] <= NEAR_PCA * measure_pca_error(context)[0]
-    return is_near and MIN_HARD_EXPLAINED <= context.explained_variance < MIN_EXPLAINED
+    """Whether a long training explains less than half of the variance, and PCA hardly more."""
+    if context.is_short or (get_beta(context) or 0) > 1:
+        return False
+    if not MIN_HARD_EXPLAINED <= context.explained_variance < MIN_EXPLAINED:
+        return False
+    return context.residual[0] <= NEAR_PCA * measure_pca_error(context)[0]
 
 
 @define_check(
@@ -129,7 +133,8 @@ def are_images_hard(context: RunContext) -> bool:
 def details_not_described(context: RunContext) -> CheckResult | None:
     """Share of the pixels' variance that decoded posterior means explain, and that of PCA.
 
-    Suggested change: twice the --latent; --tiles for images of many small objects.
+    Suggested change: twice the --latent, if there are 8 images for each; --tiles for images of many
+    small objects.
     """
     rate = get_rate(context)
     if rate is None or rate < MIN_RATE or not context.has_latents or not context.complete:
@@ -138,14 +143,16 @@ def details_not_described(context: RunContext) -> CheckResult | None:
         return None
     pca_mse, dims = measure_pca_error(context)
     latent = 2 * context.parameters.get("latent", 0)
+    n_train = context.run.metadata["images"]["count"]["train"]
+    is_supported = IMAGES_PER_LATENT * latent <= n_train
     return CheckResult(
         WARNING,
         f"reconstructions explain {context.explained_variance:.0%} of the pixels' variance, and PCA"
         f" with {pluralize(dims, 'dimension')} {1 - pca_mse / context.residual[1]:.0%}.",
-        "So few coordinates say what is large, and nothing of many small objects. --tiles SIZE "
-        "learns parts of images; a larger --latent keeps more of each, if there are many images.",
+        "These coordinates describe large shapes, but not small objects. Of image files --tiles "
+        "SIZE learns parts; more dimensions keep more of each image, if there are many images.",
         {"explained": context.explained_variance},
-        suggest.retrain_run(context, f"latent{latent}", latent=latent),
+        suggest.retrain_run(context, f"latent{latent}", latent=latent) if is_supported else [],
     )
 
 

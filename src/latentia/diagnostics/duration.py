@@ -208,13 +208,14 @@ def training_did_not_help(context: RunContext) -> CheckResult | None:
 @define_check(
     "images not learned",
     threshold=f"below {latents.MIN_EXPLAINED:.0%}, at beta 1 or less or after few steps, with a "
-    f"rate of at least {latents.MIN_RATE} nats; a recall below {MIN_COVERAGE:.0%} after few steps",
+    f"rate of at least {latents.MIN_RATE} nats, unless details are not described; a recall below "
+    f"{MIN_COVERAGE:.0%} after few steps",
 )
 def images_not_learned(context: RunContext) -> CheckResult | None:
     """Share of the pixels' variance that decoded posterior means explain; of a model without an
     encoder the recall, the share of images that lie among its samples.
 
-    Suggested change: --lr at the recipe's default; else more --epochs.
+    Suggested change: --lr at the recipe's default; else more --epochs, unless it overfits.
     """
     if not context.complete:
         return None

@@ -103,8 +103,8 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
     @app.post("/api/map")
     async def project_map(request: types.MapRequest) -> JSONResponse:
         session = get_session(request.run)
-        free_worker = umap_worker if request.kind == "umap" else map_worker
-        return JSONResponse(await free_worker.run_async(compute_map, session, request))
+        chosen_worker = umap_worker if request.kind == "umap" else map_worker
+        return JSONResponse(await chosen_worker.run_async(compute_map, session, request))
 
     @app.post("/api/thumbnails")
     async def send_thumbnails(request: types.ThumbnailsRequest) -> JSONResponse:

@@ -4,6 +4,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
@@ -18,7 +19,6 @@ from latentia.explorer.routes import create_application
 from latentia.explorer.security import LOOPBACK, SecurityMiddleware
 from latentia.explorer.session import RunSession
 from latentia.explorer.worker import Worker
-from latentia.runs.open import open_run
 from latentia.runs.priors import find_learned_prior
 
 
@@ -38,14 +38,14 @@ def serve_explorer(
     if split not in (*SPLIT_NAMES, "all"):
         raise Error(f"{split!r} is not a split; give one of {', '.join(SPLIT_NAMES)}, all.")
     worker = Worker()
-    runs = prefer_learned_priors(paths)
-    sessions = [RunSession.open(path, data, split, worker) for path in runs]
+    sessions = open_sessions(paths, data, split, worker)
     for session in sessions:
         session.umap = options.umap
         if any((*options.labels[:2], options.coordinates)):  # a mistake ends the command
             session.open_split(*options.labels[:2], options.coordinates)
-    for path, run in zip(paths, runs, strict=True):
-        print_note(f"{path} is opened with its learned prior, {run}." if run != path else "")
+    for path, session in zip(paths, sessions, strict=True):
+        if session.run_argument != path:
+            print_note(f"In place of {path}, its learned prior is opened: {session.run_argument}.")
     token = None if host in LOOPBACK else secrets.token_urlsafe(24)
     listener = open_listener(host, ports)
     name = f"[{host}]" if ":" in host else host
@@ -56,19 +56,21 @@ def serve_explorer(
     make_server(app).run(sockets=[listener])
 
 
-def prefer_learned_priors(paths: Sequence[str]) -> list[str]:
-    """Return the prior learned of a run's latents in place of the run, unless both are named.
+def open_sessions(
+    paths: Sequence[str], data: str | None, split: str, worker: Worker
+) -> list[RunSession]:
+    """Open runs; the prior learned of a run takes its place, unless both are named.
 
     The page of a prior shows all that the page of the run does, and also draws samples from it.
     """
-    runs, chosen = [open_run(path) for path in paths], list(paths)
-    opened = [run.path for run in runs]
-    for number, run in enumerate(runs):
-        can_have_prior = run.weights.exists() and not run.beta_range
-        prior = find_learned_prior(run) if can_have_prior else None
-        if prior and prior.path not in opened:
-            chosen[number] = str(prior.path)
-    return chosen
+    sessions = [RunSession.open(path, data, split, worker) for path in paths]
+    opened = [session.run.path.resolve() for session in sessions]
+    for number, session in enumerate(sessions):
+        prior = None if session.run.beta_range else find_learned_prior(session.run)
+        if prior and prior.path.resolve() not in opened:
+            with suppress(Error):  # a prior that cannot be opened
+                sessions[number] = RunSession.open(str(prior.path), data, split, worker)
+    return sessions
 
 
 def make_server(app: ASGIApp) -> uvicorn.Server:

@@ -112,7 +112,7 @@ def describe_prior(session: RunSession, paths: Container[Path] = ()) -> dict[str
         }
     if not isinstance(model, HasTrajectory):
         path, prior = session.run.path, find_learned_prior(session.run)
-        words = ("explore", path) if prior else (*TRAIN_PRIOR, path)
+        words = ("explore", prior.path) if prior else (*TRAIN_PRIOR, path)
         step = join_command(("latentia", *words))
         if prior and prior.path in paths:
             step = f"choose the run {prior.name}"

@@ -4,7 +4,7 @@ import math
 import time
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 
@@ -118,7 +118,7 @@ def make_request(
     check_minutes(minutes)
     for name in ("init", "track"):  # which concern one of the trainings
         if getattr(options, name) is not None:
-            raise_unknown_option(name)
+            raise Error(f"latentia fit takes no --{name}; leave it out, or use latentia train.")
     is_auto, reason = parameters.get("features", "auto") == "auto", ""
     if is_auto and Reading.from_options(options).marks_missing:
         parameters, is_auto = {**parameters, "features": "none"}, False
@@ -149,7 +149,8 @@ def make_request(
         name, reason = choose_features(images, sample, rules.choose_condition(facts))
         parameters = {**parameters, "features": name}
     if "augment" not in parameters:
-        pixels = load_sample(images.split("train"), rules.COPIED_IMAGES)
+        n = min(rules.COPIED_IMAGES, rules.COPIED_VALUES // math.prod(images.shape))
+        pixels = load_sample(images.split("train"), max(2, n))
         augment = rules.choose_augment(pixels)
         parameters = {**parameters, "augment": augment}
     if "sharpen" not in parameters:
@@ -162,13 +163,6 @@ def make_request(
     for line in printed_lines:
         print_note(line)
     return request._replace(printed_lines=printed_lines)
-
-
-def raise_unknown_option(name: str) -> NoReturn:
-    raise Error(
-        f"latentia fit takes no --{name}; leave it out, or train a recipe that has it, such as "
-        "conv_vae: latentia train conv_vae --help."
-    )
 
 
 def choose_features(images: Images, pixels: Any, column: str | None) -> tuple[str, str]:

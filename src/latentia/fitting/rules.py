@@ -28,7 +28,7 @@ FIRST_RECIPE, PRIOR_RECIPE = "photo_vae", "latent_prior"
 # photographs say as much about their classes at 64 pixels as at larger sizes of equal minutes.
 MAX_SIDE = 64
 SIDE_MULTIPLE = 8  # of resized images: three halvings of the decoder's sides
-MANY_TIMES = 8  # smaller: a line says what is lost
+MIN_SHRINKING = 8  # from which a line says what is lost
 
 # Coordinates, at most: those on which the trade of pixels and features was measured. An axis that
 # fewer images than this define is noise.
@@ -63,10 +63,10 @@ END_SHARE, BEGIN_SHARE = 1.5, 1.5
 # (benchmarks/guidance.py).
 PHOTO_GUIDANCE = 2.5
 
-# Images, at most, that decide whether training also shows mirrored or shifted copies, and what part
-# of an error copies must save. For four sets of photographs both save 3 to 5 % (hands that show
-# digits are not mirrored); for MNIST and digits neither saves anything.
-COPIED_IMAGES, MIN_COPY_GAIN = 2000, 0.01
+# Images and pixel values, at most, that decide whether training also shows mirrored or shifted
+# copies, and the least share of the error that copies must save. For four sets of photographs both
+# save 3 to 5 % (hands that show digits are not mirrored); for MNIST and digits neither saves any.
+COPIED_IMAGES, COPIED_VALUES, MIN_COPY_GAIN = 2000, 2**25, 0.01
 
 # Images, at most, that choose the features, and the ratio of effective numbers of dimensions from
 # which a network that was trained on photographs is taken. Of 200 images it is 7 to 9 for
@@ -110,12 +110,12 @@ def choose_size(sizes: list[Size]) -> str | None:
 
 def describe_shrinking(sizes: list[Size], side: int) -> str:
     """Say which details are lost in images whose longer side gets this one; empty if few are."""
-    ratio = round(statistics.median(max(size) for size in sizes) / side)
-    if ratio < MANY_TIMES:
+    ratio = round(min(max(size) for size in sizes) / side)
+    if ratio < MIN_SHRINKING:
         return ""
     return (
-        f"Details smaller than about {ratio} pixels are lost; a larger --size keeps more, and "
-        "--tiles SIZE reads parts of the images unshrunk."
+        f"Details smaller than about {ratio} pixels are lost; a larger --size keeps more, and for "
+        "image files --tiles SIZE reads parts unshrunk."
     )
 
 
@@ -141,7 +141,7 @@ def choose_condition(facts: ImageFacts) -> str | None:
 def choose_augment(pixels: ImageTensor) -> str:
     """Return what training also shows: flip, shift, both or none.
 
-    That is what helps to describe other images, unlike mirrored or shifted digits: principal
+    Copies are chosen that reduce the error of other images, which those of digits do not: principal
     components of every second image, with these copies or without, reconstruct those between.
     """
     fitted = pixels[::2]

@@ -119,8 +119,8 @@ def read_content(path: Path, request: Mapping[str, str | bool]) -> FitContent | 
 def raise_other_fit(path: Path, content: FitContent) -> NoReturn:
     before = ", ".join(f"{k} {v}" for k, v in content["request"].items())
     raise Error(
-        f"{path} holds another fit ({before}); repeat its command to continue it, give another "
-        f"--run, or train it for longer by latentia resume {path} --epochs N."
+        f"{path} holds another fit ({before}); repeat its command to continue it, or give another"
+        " --run for more minutes or other images."
     )
 
 

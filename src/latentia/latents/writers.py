@@ -122,7 +122,9 @@ def make_hdf_names(names: list[str]) -> list[str]:
     """Return names of columns without a slash, and without those of HDF5 and anndata."""
     for k in range(len(names)):
         name, names[k] = names[k].replace("/", "_"), ""
-        names[k] = f"{name}_label" if name in ("_index", ".", "..", *names) else name
+        while name in ("_index", ".", "..", *names):
+            name += "_label"
+        names[k] = name
     return names
 
 

@@ -23,7 +23,7 @@ from latentia.runs.build import AUTOENCODER, build_plan
 from latentia.runs.images import open_run_images
 from latentia.runs.metadata import FORMAT, check_metadata
 from latentia.runs.recipes import DIFFUSERS, RECIPES, get_recipe, resolve_parameters
-from latentia.training.checkpoint import copy_file, read_json, read_tensors
+from latentia.training.checkpoint import copy_file, read_json, read_metadata, read_tensors
 from latentia.training.folder import TrainingFolder
 from latentia.training.plan import Options, Plan
 from latentia.training.state import load_weights
@@ -86,6 +86,12 @@ class RunFolder(TrainingFolder):
         if not low <= beta <= high:
             raise Error(f"--beta is {beta:g}; {self.path} has learned {low:g} to {high:g}.")
         return replace(self, beta=beta)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the training has ended; of a run without its state, whether it has weights."""
+        state = read_metadata(self.state) if self.state.exists() else {}
+        return state.get("complete", self.weights.exists())
 
     @property
     def beta_range(self) -> tuple[float, float] | None:

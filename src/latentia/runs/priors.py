@@ -13,13 +13,13 @@ def find_learned_prior(run: RunFolder) -> RunFolder | None:
 
     It has the run's classes: two runs on images with other labels may have equal weights.
     """
-    copies = [path / AUTOENCODER / run.weights.name for path in run.path.parent.iterdir()]
-    priors = []
-    for copy in copies:
-        with suppress(Error):  # a damaged run beside this one
-            if copy.exists() and filecmp.cmp(copy, run.weights, shallow=False):
-                priors.append(RunFolder.open(copy.parents[1]))
-    labels = run.metadata["images"]["labels"]
-    priors = [prior for prior in priors if prior.metadata["images"]["labels"] == labels]
-    complete = [prior for prior in priors if prior.weights.exists()]
+    priors, labels = [], run.metadata["images"]["labels"]
+    with suppress(OSError):  # a folder that may not be listed
+        for path in sorted(run.path.parent.iterdir()):
+            with suppress(Error, OSError):  # a damaged run beside this one, or another's
+                copy = path / AUTOENCODER / run.weights.name
+                if copy.exists() and filecmp.cmp(copy, run.weights, shallow=False):
+                    priors.append(RunFolder.open(path))
+    own = [each for each in priors if each.metadata["images"]["labels"] == labels]
+    complete = [prior for prior in own if prior.is_complete]
     return max(complete, key=lambda prior: prior.weights.stat().st_mtime, default=None)
