@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from latentia.cli.main import main
+from latentia.training.checkpoint import read_tensors, write_tensors
 from run_edits import edit_file
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "run-format-1"
@@ -87,6 +88,17 @@ def test_an_edited_run_json_is_refused_in_one_sentence(start, folder, place, cap
 @pytest.mark.parametrize("file", OTHER_FILES)
 def test_another_edited_file_is_refused_in_one_sentence(file, folder, place, capsys):
     try_edits(range(1000, 1016), file, place, capsys)
+
+
+@pytest.mark.parametrize("field", ["log_bytes", "step"])
+def test_a_state_without_a_field_is_refused_in_one_sentence(field, folder, capsys):
+    tensors, metadata = read_tensors(Path("new/state.safetensors"))
+    del metadata[field]
+    write_tensors(Path("new/state.safetensors"), tensors, metadata)
+    codes = [main([command, "new"]) for command in ("doctor", "report", "resume")]
+    assert 2 in codes
+    assert set(codes) <= {0, 2}
+    assert "Traceback" not in capsys.readouterr().err
 
 
 @pytest.mark.slow

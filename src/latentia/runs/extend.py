@@ -25,7 +25,7 @@ def extend_run(run: RunFolder, images: Images, epochs: Any) -> None:
     require_at_least("--epochs", epochs, 1)
     if epochs == old_epochs:  # the same command again, after a kill
         return
-    step = read_metadata(run.state)["step"] if run.state.exists() else 0
+    step = read_metadata(run.state).get("step", 0) if run.state.exists() else 0
     values = {
         "arguments": {**metadata["arguments"], "epochs": int(epochs)},
         "extended": [*metadata.get("extended", []), {"from_epochs": old_epochs, "step": step}],

@@ -113,7 +113,10 @@ def digest_rows(path: Path, length: int) -> dict[str, Any]:
 
 def _read_committed(path: Path, metadata: Mapping[str, Any]) -> bytes:
     """Read the rows that belong to a state with this metadata."""
-    length, digest = metadata["log_bytes"], metadata.get("log_sha256")
+    length, digest = metadata.get("log_bytes"), metadata.get("log_sha256")
+    if length is None:
+        text = "is damaged: in state.safetensors, the field log_bytes is missing. Copy it anew."
+        raise DamageError(text, subject=path.parent)
     content = b""
     if path.exists():
         with path.open("rb") as file:
