@@ -133,6 +133,16 @@ def test_samples_of_an_autoencoder_name_the_prior_that_was_learned_of_it(place, 
         assert (f"{note} latents.\n" in capsys.readouterr().err) == is_named
 
 
+def test_a_damaged_prior_beside_a_run_is_no_obstacle(place, tmp_path, capsys):
+    shutil.copytree(place / "vae", tmp_path / "vae")
+    shutil.copytree(place / "prior", tmp_path / "prior")
+    state = tmp_path / "prior" / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:-100])
+    words = ["sample", str(tmp_path / "vae"), "-n", "2", "--out", str(tmp_path / "s.png")]
+    assert main(words) == 0
+    assert "draws from the prior" not in capsys.readouterr().err
+
+
 def test_no_file_of_a_folder_is_overwritten(place, tmp_path, capsys):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "0000.png").write_text("of the user")

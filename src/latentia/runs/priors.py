@@ -19,7 +19,7 @@ def find_learned_prior(run: RunFolder) -> RunFolder | None:
             with suppress(Error, OSError):  # a damaged run beside this one, or another's
                 copy = path / AUTOENCODER / run.weights.name
                 if copy.exists() and filecmp.cmp(copy, run.weights, shallow=False):
-                    priors.append(RunFolder.open(path))
-    own = [each for each in priors if each.metadata["images"]["labels"] == labels]
-    complete = [prior for prior in own if prior.is_complete]
-    return max(complete, key=lambda prior: prior.weights.stat().st_mtime, default=None)
+                    prior = RunFolder.open(path)
+                    if prior.metadata["images"]["labels"] == labels and prior.is_complete:
+                        priors.append(prior)
+    return max(priors, key=lambda prior: prior.weights.stat().st_mtime, default=None)
