@@ -110,11 +110,13 @@ def plant_batches(data: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     return (255 * images).round().astype(np.uint8), labels
 
 
-def describe_probes(run: RunFolder, data: LabelledData) -> str:
+def describe_probes(
+    run: RunFolder, data: LabelledData, names: tuple[str, ...] = ("batch", "digit")
+) -> str:
     images, model = run.images(data), run.autoencoder()
     splits = [images.split(name) for name in ("train", "test")]
     means, cells = [encode_split(model, split, 5000).mean for split in splits], []
-    for column in ("batch", "digit"):
+    for column in names:
         columns = [split.subsample(5000).columns[column].numpy() for split in splits]
         probe = probe_held_out(*zip(means, columns, strict=True), is_class=True)
         cells.append(f"{probe.text} (chance {probe.chance:.2f})")

@@ -337,8 +337,8 @@ def test_the_command_draws_analogies(run, tmp_path, capsys):
         ),
         (
             "photo_vae",
-            ["--features", "none", "--cond", "label"],
-            "--cond needs a GAN, or a VAE whose encoder is trained; leave it ",
+            ["--features", "none", "--cond", "colour"],
+            "--cond names colour; digits:100",
         ),
         ("mnist_mlp_vae", ["--cond", "label", "--track", "FILE"], "--track is a file without a la"),
     ],

@@ -518,6 +518,26 @@ def test_images_in_memory_are_fitted_from_python(photos, set_times, images, no_f
     assert again.path == run.path
 
 
+def test_coordinates_without_a_label_have_no_learned_prior(photos, set_times, capsys, check_bits):
+    set_times()
+    words = list_words(photos, "--cond", "label")
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    commands = [line for line in out.splitlines() if line.startswith("latentia ")]
+    assert [line.split()[1] for line in commands] == ["train", "encode", "report"]
+    assert " --cond label " in commands[0]
+    assert "cond: the coordinates leave out label; new images are drawn from N(0, I), " in err
+    assert " coordinates, table of all images, report." in err
+    assert not Path("runs/photos-prior").exists()
+    assert latentia.load("runs/photos").model.column == "label"
+    check_bits()
+    assert main(words) == 0
+    assert last_line_of_error(capsys, *list_words(photos)).startswith("runs/photos holds another ")
+    assert "--cond names plate; " in last_line_of_error(
+        capsys, *list_words(photos, "--cond", "plate", "--run", "runs/plates")
+    )
+
+
 def test_a_stopped_fit_names_one_command_that_goes_on(photos, set_times, monkeypatch, capsys):
     set_times()
 

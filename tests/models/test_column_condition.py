@@ -11,12 +11,14 @@ from latentia.core.errors import Error
 from latentia.losses.likelihoods import Bernoulli
 from latentia.models.hvae import HVAE
 from latentia.models.iwae import IWAE
+from latentia.models.photo_vae import PhotoVAE
 from latentia.models.vae import VAE
 from latentia.nets.column_condition import ColumnCondition, use_columns, use_path
 from latentia.nets.conv import ConvDecoder, ConvEncoder
-from latentia.nets.film import Modulation, modulate_layers
+from latentia.nets.film import Modulation
 from latentia.nets.ladder import LadderDecoder, LadderEncoder
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
+from latentia.nets.principal import PrincipalDecoder, PrincipalEncoder
 
 N, CLASSES = 6, 3
 CONTEXT = StepContext(0, 10, 0, N, 0, N)
@@ -38,15 +40,21 @@ def hvae():
     return HVAE(LadderEncoder(*sizes), LadderDecoder(*sizes), Bernoulli())
 
 
+def photo():
+    torch.manual_seed(0)
+    nets = PrincipalEncoder(SHAPE, 3, 0, 4), PrincipalDecoder(3, SHAPE, 4)
+    return PhotoVAE(*nets, Bernoulli(), weight=0)
+
+
 MODELS = {"mlp": mlp, "iwae": lambda: mlp(IWAE), "conv": conv, "hvae": hvae, "vaegan": vaegan}
+MODELS["photo"] = photo
 
 
 def conditioned(model, classes=CLASSES, is_shaken=True):
-    model.condition = ColumnCondition("label", classes)
+    condition = ColumnCondition("label", classes)
     values = torch.arange(N) % classes if classes else torch.linspace(-1, 3, 40)
-    model.condition.fit(values)
-    for net in (model.encoder, model.decoder):
-        modulate_layers(net, model.condition)
+    condition.fit(values)
+    model.add_condition(condition)
     if is_shaken:
         shake_modulations(model)
     return model.double()

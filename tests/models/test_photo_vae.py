@@ -8,7 +8,7 @@ import latentia
 from latentia.core.errors import Error
 from latentia.core.modes import evaluation_mode
 from latentia.models import photo_vae, pretrained_features
-from latentia.models.photo_vae import ImageSample
+from latentia.models.image_sample import ImageSample
 from latentia.models.pretrained_features import load_network
 from latentia.nets.principal import PrincipalDecoder, extend_logit
 from latentia.training.checkpoint import read_tensors

@@ -97,6 +97,16 @@ def test_an_interrupted_run_under_an_edit_goes_on_bit_for_bit(edited, labelled, 
         assert TERM_LABELS.get(term, term) in page  # the title of its curve
 
 
+def test_an_interrupted_closed_form_with_a_condition_goes_on_bit_for_bit(edited, labelled):
+    whole, cut = (
+        edited(name, {"cond": {"cond": "label"}}, "photo_vae", stop, data=labelled)
+        for name, stop in (("whole", None), ("cut", 5))
+    )
+    assert content(cut) != content(whole)
+    list(resume_run(cut.path)[1])
+    assert content(cut) == content(whole)
+
+
 @pytest.mark.parametrize(("kind", "is_class"), [("class", True), ("number", False)])
 def test_mmd_compares_latents_within_the_classes_of_cond(edited, labelled, kind, is_class):
     options = latentia.Options(label_kind=f"label={kind}")

@@ -17,8 +17,9 @@ from latentia.training.device import keep_freed_memory
 def fit(args: SimpleNamespace, rest: list[str], words: list[str]) -> int:
     """Fit images; `rest` are the words of latentia train photo_vae, `words` all words."""
     arguments = parse_train_arguments(FIRST_RECIPE, rest)
-    if arguments.modifiers:
-        option = min(arguments.modifiers).replace("_", "-")
+    condition = arguments.modifiers.get("cond", {})
+    if others := arguments.modifiers.keys() - {"cond"}:
+        option = min(others).replace("_", "-")
         raise Error(
             f"latentia fit takes no --{option}; leave it out, or train a recipe that has it: "
             "`latentia train conv_vae --help` lists its options."
@@ -29,7 +30,7 @@ def fit(args: SimpleNamespace, rest: list[str], words: list[str]) -> int:
         args.folder,
         args.minutes,
         args.run,
-        {"features": args.features, **chosen},
+        {"features": args.features, **chosen, **condition},
         replace(arguments.options, labels=args.labels),
     )
     keep_freed_memory()

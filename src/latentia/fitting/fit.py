@@ -31,6 +31,7 @@ from latentia.models.pretrained_features import (
     is_installed,
     is_stored,
 )
+from latentia.modifiers.supervise import check_label_columns
 from latentia.runs.folder import resolve_unnamed_path
 from latentia.runs.images import describe_images
 from latentia.runs.recipes import resolve_parameters
@@ -38,6 +39,10 @@ from latentia.training.device import find_device, use_threads
 from latentia.training.plan import Options
 
 CHOICES = "features", "augment", "sharpen"  # parameters that rules choose by the images
+NO_PRIOR = (
+    "cond: the coordinates leave out {}; new images are drawn from N(0, I), since a learned prior "
+    "needs a run without --cond."
+)
 
 
 def fit(
@@ -72,7 +77,8 @@ def fit(
         whether stderr shows the progress, as in `train`
     **parameters
         parameters of the encoder's recipe, such as `latent` or `size`, in place of those that the
-        rules choose, and options of every training, such as `seed`
+        rules choose; options of every training, such as `seed`; and `cond`, a label column that
+        the coordinates leave out, such as the plate: there is then no learned prior
 
     Returns
     -------
@@ -123,7 +129,8 @@ def make_request(
     if is_auto and Reading.from_options(options).marks_missing:
         parameters, is_auto = {**parameters, "features": "none"}, False
         reason = "since a pretrained network would see missing pixels"
-    early = {**parameters, "features": "none"} if is_auto else parameters
+    early = {**parameters, "features": "none"} if is_auto else {**parameters}
+    cond = early.pop("cond", None)
     resolve_parameters(rules.FIRST_RECIPE, early)  # errors appear before images are read
     check_epochs(rules.FIRST_RECIPE, parameters)
     device = find_device(options.device)
@@ -142,7 +149,10 @@ def make_request(
     sizes = open_images(source).source_sizes
     size = parameters.get("size") or rules.choose_size(sizes)
     images = open_images(source, size=size, channels=parameters.get("channels"))
-    facts = rules.ImageFacts(sizes, len(images.split("train")), images.classes)
+    if cond is not None:
+        check_label_columns("--cond", [cond], images)
+    classes = {name: names for name, names in images.classes.items() if name != cond}
+    facts = rules.ImageFacts(sizes, len(images.split("train")), classes)
     needs_sample = not saved and (is_auto or parameters["features"] != "none")
     sample = load_sample(images.split("train"), rules.FEATURE_IMAGES) if needs_sample else None
     if is_auto:
@@ -237,6 +247,9 @@ def describe_request(request: FitRequest, reason: str, device: str) -> list[str]
     condition = (
         f"{column} ({names})" if column else "groups of similar latents, since no label fits"
     )
+    second, prior = f", {rules.PRIOR_RECIPE}", f"prior: conditioned on {condition}."
+    if "cond" in parameters:
+        second, prior = "", NO_PRIOR.format(parameters["cond"])
     likelihood = create_likelihood(parameters.get("likelihood", "auto"), images)
     is_stretched = find_stretched_sizes(facts.sizes, images.preprocessing)  # as a note says
     return [
@@ -244,11 +257,11 @@ def describe_request(request: FitRequest, reason: str, device: str) -> list[str]
         *images.notes,
         *(() if is_stretched else (f"Images of {listing}, read at {height}x{width}.",)),
         *filter(None, [rules.describe_shrinking(facts.sizes, max(height, width))]),
-        f"prior: conditioned on {condition}.",
+        prior,
         *(likelihood.notes or [f"likelihood: {type(likelihood).__name__}."]),
         f"features: {', '.join(filter(None, [parameters['features'], reason]))}.",
         f"augment: {parameters['augment']}; device: {device}.",
         f"In {request.minutes:g} minutes, in {request.path}: {rules.FIRST_RECIPE} with "
-        f"{chosen['latent']} coordinates, {rules.PRIOR_RECIPE}, table of all images, report.",
+        f"{chosen['latent']} coordinates{second}, table of all images, report.",
         *filter(None, [rules.describe_count(len(images))]),
     ]

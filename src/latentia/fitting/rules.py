@@ -242,12 +242,13 @@ def count_prior_seconds(n_train: int) -> float:
     return MAX_PRIOR_EPOCHS * n_train / PRIOR_SPEED + LAST_SECONDS
 
 
-def count_seconds_of_reports(report: float) -> float:
+def count_seconds_of_reports(report: float, has_prior: bool = True) -> float:
     """Return the seconds of tables and reports that neither training has in its plan.
 
     report: of the first training. A slow processor needs more than LAST_SECONDS after the epochs.
     """
-    return BEGIN_SHARE * report + max(0.0, (1 + END_SHARE) * report - LAST_SECONDS)
+    begin, end = BEGIN_SHARE * report, END_SHARE * report
+    return begin + (max(0.0, report + end - LAST_SECONDS) if has_prior else end)
 
 
 def describe_count(count: int) -> str:

@@ -1,5 +1,6 @@
 """Stages of `latentia fit`: each is planned when it starts, and stored in fit.json beforehand."""
 
+import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple, NoReturn, TypedDict
 from latentia.api.epochs import TooShortError, choose_epochs
 from latentia.api.run import Run
 from latentia.api.train_and_load import load
-from latentia.api.training import resume_run, start_run
+from latentia.api.training import Modifiers, resume_run, start_run
 from latentia.core.errors import Error, catch_write_errors
 from latentia.core.folders import refuse_special_files
 from latentia.core.locks import hold_lock
@@ -28,6 +29,8 @@ from latentia.fitting import rules
 from latentia.latents.table import open_labelled_split, write_table
 from latentia.runs.create import FIT_FILE, find_new_folder
 from latentia.runs.folder import RunFolder
+from latentia.runs.modifiers import take_modifiers
+from latentia.runs.recipes import find_recipe
 from latentia.training.checkpoint import read_json, write_json
 from latentia.training.events import Event
 from latentia.training.plan import Options
@@ -61,7 +64,8 @@ class FitRequest(NamedTuple):
     """What a user asks for.
 
     begin: when, on the clock of `time.perf_counter`. parameters: of the first recipe, in the place
-    of those that the rules choose. printed_lines: lines on the images that were printed.
+    of those that the rules choose; with `cond` there is no prior. printed_lines: lines on the
+    images that were printed.
     """
 
     data: Any
@@ -73,6 +77,10 @@ class FitRequest(NamedTuple):
     parameters: dict[str, Any]
     options: Options
     printed_lines: Sequence[str] = ()
+
+    @property
+    def has_prior(self) -> bool:
+        return "cond" not in self.parameters
 
     @property
     def is_in_memory(self) -> bool:
@@ -156,7 +164,8 @@ class Fit:
             self.write(str(self.path / "report.html"))
             return 0
         with ExitStack() as lock:
-            for number, plan in enumerate((self._plan_first, self._plan_prior)):
+            plans = [self._plan_first] + [self._plan_prior] * self.request.has_prior
+            for number, plan in enumerate(plans):
                 is_new = number == len(self.content["stages"])
                 stage = plan() if is_new else self.content["stages"][number]
                 if number == 0:
@@ -190,8 +199,10 @@ class Fit:
 
     def _plan_first(self) -> Stage:
         chosen = rules.choose_first_parameters(self.request.facts) | self.request.parameters
-        left, share = self.count_seconds_left(), 1 - rules.MAX_PRIOR_SHARE
-        rest = rules.count_prior_seconds(self.request.facts.n_train)
+        left, share, rest = self.count_seconds_left(), 1.0, 0.0
+        if self.request.has_prior:
+            share = 1 - rules.MAX_PRIOR_SHARE
+            rest = rules.count_prior_seconds(self.request.facts.n_train)
         seconds = max(share * left, left - rest)
         try:
             stage = self._plan(rules.FIRST_RECIPE, self.path, chosen, seconds)
@@ -199,7 +210,8 @@ class Fit:
             needed = min(error.seconds / share, error.seconds + rest)
             spent = 60 * self.request.minutes - left
             raise TooShortError("latentia fit", spent + needed) from None
-        for_training = max(0.0, 1 - rules.count_seconds_of_reports(stage["end"]) / seconds)
+        for_reports = rules.count_seconds_of_reports(stage["end"], self.request.has_prior)
+        for_training = max(0.0, 1 - for_reports / seconds)
         epochs = stage["parameters"]["epochs"]
         stage["parameters"]["epochs"] = max(1, int(epochs * for_training))
         return stage
@@ -218,14 +230,19 @@ class Fit:
         self, recipe: str, path: Path, chosen: dict[str, Any], seconds: float, at_least: int = 0
     ) -> Stage:
         stage = Stage(recipe=recipe, run=str(path), parameters=chosen, seconds=seconds, end=0.0)
-        parameters, options = self._add_data(stage, self.request.data), self.request.options
-        choice = choose_epochs(recipe, parameters, {}, options, seconds, at_least)
+        arguments = *self._list_arguments(stage), self.request.options
+        choice = choose_epochs(recipe, *arguments, seconds, at_least)
         return {**stage, "parameters": {**chosen, "epochs": choice.epochs}, "end": choice.end}
 
     def _add_data(self, stage: Stage, data: Any) -> dict[str, Any]:
         """Return the parameters with the images; a prior finds those of its autoencoder."""
         needs_data = stage["recipe"] == rules.FIRST_RECIPE or self.request.is_in_memory
         return {**({"data": data} if needs_data else {}), **stage["parameters"]}
+
+    def _list_arguments(self, stage: Stage) -> tuple[dict[str, Any], Modifiers]:
+        parameters = self._add_data(stage, self.request.data)
+        own = inspect.signature(find_recipe(stage["recipe"])).parameters
+        return parameters, take_modifiers(parameters, own)
 
     def _format_training(self, stage: Stage) -> str:
         options = {**list_options(self.request.options), "run": stage["run"]}
@@ -240,8 +257,9 @@ class Fit:
         """Train a stage, or resume it; a complete one with its report is left as it is."""
         path, request = Path(stage["run"]), self.request
         if not (path / "run.json").exists():
-            parameters = self._add_data(stage, request.data)
-            run, events = start_run(stage["recipe"], parameters, options=request.options, run=path)
+            parameters, modifiers = self._list_arguments(stage)
+            keywords: Any = {"modifiers": modifiers, "options": request.options, "run": path}
+            run, events = start_run(stage["recipe"], parameters, **keywords)
         elif load(path).is_complete and all((path / name).exists() for name in REPORT_FILES):
             return 0
         else:

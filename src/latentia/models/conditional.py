@@ -7,6 +7,7 @@ from torch import Tensor
 from latentia.core.contract import Model
 from latentia.nets.column_condition import ColumnCondition, use_columns
 from latentia.nets.conditioning import expand_condition
+from latentia.nets.film import modulate_layers
 
 
 class ConditionalModel(Model):
@@ -19,10 +20,17 @@ class ConditionalModel(Model):
     """
 
     condition: ColumnCondition | None
+    conditioned: tuple[str, ...] = ("encoder", "decoder")  # names of the networks with a condition
 
     def __init__(self):
         super().__init__()
         self.condition = None
+
+    def add_condition(self, condition: ColumnCondition) -> None:
+        """Let the networks get the label of each image."""
+        self.condition = condition
+        for name in self.conditioned:
+            modulate_layers(getattr(self, name), condition)
 
     @property
     def column(self) -> str | None:

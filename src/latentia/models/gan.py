@@ -50,6 +50,8 @@ class GAN(ConditionalModel):
     torch.Size([2, 1, 8, 8])
     """
 
+    conditioned = ("generator", "critic")
+
     def __init__(
         self,
         generator: nn.Module,

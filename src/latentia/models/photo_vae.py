@@ -16,10 +16,12 @@ from latentia.core.progress import print_note, show_progress
 from latentia.core.seeding import noise, uniform
 from latentia.core.tensors import ImageTensor, PerImage
 from latentia.losses.likelihoods import Likelihood
+from latentia.models.image_sample import ImageSample, mark_missing
 from latentia.models.joint_pca import choose_weight, fit_feature_axes, fit_joint_pca
 from latentia.models.pretrained_features import BATCH, extract_features, is_stored, load_network
 from latentia.models.sharpening import Pair, Sharpener, select_pair
 from latentia.models.vae import VAE
+from latentia.nets.column_condition import ColumnCondition, LabelEffect, use_columns
 from latentia.nets.efficientnet import FEATURE_DIMS, EfficientNetLite0
 from latentia.nets.principal import PrincipalDecoder, PrincipalEncoder
 
@@ -107,28 +109,43 @@ class PhotoVAE(VAE):
         self.sharpener = Sharpener(self.image_shape)
         self.leaves_out_missing = False  # the critic would see padding
 
+    def add_condition(self, condition: ColumnCondition) -> None:
+        """Let the networks get the labels, and the closed form leave out what these add."""
+        super().add_condition(condition)
+        self.decoder.label_effect = LabelEffect(condition, math.prod(self.image_shape))
+        self.feature_effect = LabelEffect(condition, len(self.feature_mean))
+
     def setup(self, batches: Iterable[Batch]) -> dict[str, Tensor]:
         """Compute the features of the training images, and fit the closed form."""
         if self.network:
             self.network.load_state_dict(load_network().state_dict())
         views = [_identity, _mirror] if self.flips else [_identity]
         features: list[list[Tensor]] = [[] for _ in views]
+        labels: list[Tensor] = []
         sample = ImageSample(MAX_VALUES // len(views))
         for batch in batches:
             is_first = self.reads_features and not sample.count
             if is_first and not is_stored(batch.image[:1], self.network):
                 print_note(NOTE)
             sample.add(mark_missing(batch))
+            if self.condition:
+                labels.append(self.condition.encode(batch.columns[self.condition.column]))
             if self.reads_features:
                 for view, parts in zip(views, features, strict=True):
                     parts += self._extract_features(view(batch.image))
         pixels = torch.cat([view(sample.images).flatten(1) for view in views])
         means = pixels.nanmean(0).nan_to_num(0.5)
         pixels = pixels.where(~pixels.isnan(), means)  # missing ones deviate from no mean
+        if effect := self.decoder.label_effect:
+            sampled_labels = torch.cat(labels)[:: sample.stride].repeat(len(views), 1)
+            pixels = effect.fit(sampled_labels, pixels)
         if not self.reads_features:
             self._use_closed_form(pixels, pixels[:, :0])
             return {}
         rows = [torch.cat(parts) for parts in features]
+        if labels:
+            all_labels = torch.cat(labels).repeat(len(views), 1)
+            rows = self.feature_effect.fit(all_labels, torch.cat(rows)).chunk(len(views))
         mean, projection = fit_feature_axes(torch.cat(rows), len(self.projection.T))
         rows = [(each - mean) @ projection for each in rows]
         sampled = torch.cat([each[:: sample.stride] for each in rows])
@@ -193,9 +210,9 @@ class PhotoVAE(VAE):
             places = uniform(context, "shift", images, (2,))
             images = shift_images(images, places)
             mask = None if mask is None else shift_images(mask, places)
-        if features is None:  # a batch that is not of the training
-            features = self.read_features(images)
-        with use_mask(self, mask):
+        with use_columns(self, batch.columns), use_mask(self, mask):
+            if features is None:  # a batch that is not of the training
+                features = self.read_features(images)
             posterior = self.posterior(self.encoder(self.fill_missing(images), features))
             z = posterior.sample(noise(context, "posterior", self.latent_shape, posterior.mean))
             eps = noise(context, "decoder", self.latent_shape, z)
@@ -232,40 +249,23 @@ class PhotoVAE(VAE):
         return self.encoder(self.fill_missing(images), self.read_features(images))
 
     def fill_missing(self, images: ImageTensor) -> ImageTensor:
-        """Replace missing pixels by the mean image, from which they then do not deviate."""
+        """Replace missing pixels by the mean image, from which they then do not deviate.
+
+        What the labels add to the pixels is subtracted.
+        """
         means = self.encoder.pixel_mean.view(1, *self.image_shape).expand(images.shape)
+        if self.decoder.label_effect:
+            images = images - self.decoder.label_effect().unflatten(1, self.image_shape)
         return keep_missing(images, means, get_mask(self))
 
     def read_features(self, images: ImageTensor) -> Float[Tensor, "b axes"]:
         """Return the principal components of the images' features, in units of their noise."""
         if not self.reads_features:
             return images.new_zeros(images.shape[0], 0)
-        return (extract_features(images, self.network) - self.feature_mean) @ self.projection
-
-
-def mark_missing(batch: Batch) -> ImageTensor:
-    """Return the images of a batch, with NaN in place of missing pixels."""
-    missing = torch.full_like(batch.image, torch.nan)
-    return keep_missing(batch.image, missing, batch.columns.get(MASK_COLUMN))
-
-
-class ImageSample:
-    """Evenly spaced images of a sequence of unknown length, of at most so many values."""
-
-    def __init__(self, max_values: int):
-        self.max_values, self.stride, self.count = max_values, 1, 0
-        self.parts: list[Tensor] = []
-
-    def add(self, images: ImageTensor) -> None:
-        """Add the next images."""
-        self.parts.append(images[-self.count % self.stride :: self.stride])
-        self.count += len(images)
-        while sum(part.numel() for part in self.parts) > self.max_values:
-            self.parts, self.stride = [self.images[::2]], 2 * self.stride
-
-    @property
-    def images(self) -> ImageTensor:
-        return torch.cat(self.parts)
+        features = extract_features(images, self.network) - self.feature_mean
+        if self.condition:
+            features = features - self.feature_effect()
+        return features @ self.projection
 
 
 def shift_images(images: ImageTensor, places: Float[Tensor, "b 2"]) -> ImageTensor:

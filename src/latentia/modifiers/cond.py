@@ -6,7 +6,6 @@ from latentia.models.gan import GAN
 from latentia.models.vae import VAE
 from latentia.modifiers.supervise import check_label_columns
 from latentia.nets.column_condition import ColumnCondition
-from latentia.nets.film import modulate_layers
 from latentia.training.plan import Plan
 
 
@@ -25,10 +24,8 @@ def cond(plan: Plan, cond: str = "label") -> Plan:
         take --cond
     """
     model, images = plan.model, plan.images
-    if not isinstance(model, VAE | GAN) or model.starts_fitted:
-        raise Error(
-            "--cond needs a GAN, or a VAE whose encoder is trained; leave it out of this recipe."
-        )
+    if not isinstance(model, VAE | GAN):
+        raise Error("--cond needs a VAE or a GAN; leave it out of this recipe.")
     check_label_columns("--cond", [cond], images)
     num_classes = len(images.to_metadata()["labels"].get(cond) or ())
     if isinstance(model, GAN) and not num_classes:
@@ -37,18 +34,16 @@ def cond(plan: Plan, cond: str = "label") -> Plan:
             f"--cond of a GAN needs a column of classes, and {cond} holds numbers; name another, or"
             f" give --label-kind {cond}=class."
         )
-    model.condition = ColumnCondition(cond, num_classes)
+    condition = ColumnCondition(cond, num_classes)
     if not images.is_recorded:
         values = images.split("train").columns[cond]
         if len(values.unique()) < 2:
             raise Error(f"--cond: all training images have one {cond}; name another column.")
-        model.condition.fit(values)
+        condition.fit(values)
         try:
-            model.condition.eval().encode(images.split("all").columns[cond])
+            condition.eval().encode(images.split("all").columns[cond])
         except Error as problem:
             text = str(problem).removesuffix(".")
             raise Error(f"--cond: {text} with --exclude.") from None
-    is_gan = isinstance(model, GAN)
-    for net in (model.generator, model.critic) if is_gan else (model.encoder, model.decoder):
-        modulate_layers(net, model.condition)
+    model.add_condition(condition)
     return plan

@@ -30,6 +30,15 @@ class FiLM(nn.Module):
         return x * (1 + scale) + shift  # (b, channels, *space)
 
 
+def repeat_vectors(
+    vectors: Float[Tensor, "b width"], rows: Float[Tensor, "n ..."]
+) -> Float[Tensor, "one_or_n width"]:
+    """Repeat the vector of each image for its consecutive rows; one vector serves all."""
+    if vectors.shape[0] in (rows.shape[0], 1):
+        return vectors
+    return vectors.repeat_interleave(rows.shape[0] // vectors.shape[0], 0)
+
+
 class Modulation(nn.Module):
     """FiLM of a layer's output by the vectors of an embedding; initially the identity.
 
@@ -45,9 +54,7 @@ class Modulation(nn.Module):
         self.__dict__["embedding"] = embedding  # not registered: the model holds it once
 
     def forward(self, x: Float[Tensor, "b *channels_space"]) -> Float[Tensor, "b *channels_space"]:
-        vectors = self.embedding()
-        if vectors.shape[0] not in (x.shape[0], 1):
-            vectors = vectors.repeat_interleave(x.shape[0] // vectors.shape[0], 0)
+        vectors = repeat_vectors(self.embedding(), x)
         if self.channels_last and x.ndim > 2:  # a Linear on several vectors per image (attention)
             return self.film(x.movedim(-1, 1), vectors).movedim(1, -1)
         return self.film(x, vectors)

@@ -9,6 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentia.core.tensors import ImageTensor, PerImage, to_float32
+from latentia.nets.column_condition import LabelEffect
+from latentia.nets.film import repeat_vectors
 from latentia.nets.image_output import ToImage
 from latentia.nets.residual import Residual, init_residual_network, make_leaky_relu
 
@@ -126,9 +128,12 @@ class PrincipalDecoder(nn.Module):
     ----------
     noise : float
         standard deviation of what training adds to the latents that the network sees
+    label_effect : LabelEffect or None
+        what the labels of images add to their pixels
     """
 
     noise = 0.0
+    label_effect: LabelEffect | None
 
     pixel_mean: Tensor
     axes: Tensor
@@ -137,7 +142,7 @@ class PrincipalDecoder(nn.Module):
     def __init__(self, latent: int, image_shape: tuple[int, int, int], width: int):
         super().__init__()
         self.image_shape, self.sides, c = image_shape, Sides(image_shape, width), image_shape[0]
-        channels = self.sides.channels[::-1]
+        channels, self.label_effect = self.sides.channels[::-1], None
         self.register_buffer("pixel_mean", torch.zeros(math.prod(image_shape)))
         self.register_buffer("axes", torch.zeros(latent, math.prod(image_shape)))
         self.register_buffer("sigma", torch.ones(()))  # root mean squared error of the linear map
@@ -168,6 +173,8 @@ class PrincipalDecoder(nn.Module):
         """Return the image of the linear map, which may leave [0, 1]."""
         with torch.autocast(z.device.type, enabled=False):
             pixels = self.pixel_mean + to_float32(z) @ self.axes
+            if self.label_effect:
+                pixels = pixels + repeat_vectors(self.label_effect(), z)
         return pixels.unflatten(1, self.image_shape)
 
 

@@ -9,8 +9,9 @@ from typing_extensions import Doc
 from latentia.core.schedules import cosine
 from latentia.data import Images, open_images
 from latentia.losses.likelihoods import create_likelihood
+from latentia.models.image_sample import mark_missing
 from latentia.models.joint_pca import check_differences
-from latentia.models.photo_vae import FEATURE_AXES, PhotoVAE, mark_missing
+from latentia.models.photo_vae import FEATURE_AXES, PhotoVAE
 from latentia.models.pretrained_features import SOURCE, load_network
 from latentia.nets.principal import PrincipalDecoder, PrincipalEncoder
 from latentia.training import Adam, Plan, recipe
