@@ -14,6 +14,7 @@ from latentia.latents.agreement import compute_participation_ratio
 from latentia.metrics.elbo import ACTIVE_VARIANCE
 from latentia.metrics.label_probes import compare_probes
 from latentia.metrics.pca import fit_pixel_pca
+from latentia.models.joint_pca import IMAGES_PER_LATENT
 
 MIN_COLOR_EXPLAINED = 0.2  # share of the variance: below it colours are lost
 MAX_LABELS = 3  # in the text
@@ -22,7 +23,6 @@ MIN_COLOR_VARIANCE = 1e-3  # of differences from grey: a person sees it; photogr
 # describe rather than not learned: 364 photographs of blood cells at 48x64 have 0.42 and 0.9 with
 # 37 latents; noise has 0.
 MIN_HARD_EXPLAINED, NEAR_PCA = 0.25, 1.2
-IMAGES_PER_LATENT = 8  # of a training, for twice the latents
 MAX_CORRELATION = 0.5  # absolute, of two active dimensions
 MIN_EFFECTIVE_SHARE = 0.75  # effective dimensions of the correlations, over active ones
 
