@@ -1,6 +1,7 @@
 """`latentia fit`: a folder of images to coordinates, samples and a report, in minutes."""
 
 import html
+import inspect
 import json
 import re
 import shlex
@@ -18,6 +19,7 @@ from PIL import Image
 import latentia
 from latentia.api.progress import show_events
 from latentia.cli.main import main
+from latentia.core.errors import Error
 from latentia.data import Images
 from latentia.fitting import rules
 from latentia.fitting.fit import make_request
@@ -382,11 +384,20 @@ def test_a_folder_of_something_else_is_left_as_it_is(photos, set_times, capsys, 
         (["photos", "--free-bits", "0.1"], "latentia fit takes no --free-bits; leave it out"),
         (["photos", "--track", "3"], "latentia fit takes no --track; leave it out"),
         (["photos", "--latnet", "3"], "did you mean --latent?"),
+        (["photos", "more"], "photos alone, without --data, or one folder that holds all images."),
+        (["photos", "--data", "more"], "latentia fit takes one source of images; give "),
     ],
 )
 def test_mistakes_are_one_sentence(words, message, photos, capsys):
     words = [str(photos) if word == "photos" else word for word in words]
     assert message in error(capsys, "fit", *words)
+
+
+def test_python_refuses_unknown_features_with_all_that_fit_takes():
+    text = "--features is 'x'; it must be one of auto, efficientnet, none."
+    fit = inspect.unwrap(latentia.fit)  # without the type checks of the tests
+    with pytest.raises(Error, match=re.escape(text)):
+        fit("digits:80", features="x")  # pyright: ignore[reportArgumentType]
 
 
 def test_without_the_extra_it_goes_on_and_says_how_to_install_it(monkeypatch, capsys):

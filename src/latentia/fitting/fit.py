@@ -4,7 +4,7 @@ import math
 import time
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -14,6 +14,7 @@ from latentia.api.train_and_load import add_labels, load
 from latentia.api.training import finish_training
 from latentia.core.errors import Error
 from latentia.core.files import make_file_name
+from latentia.core.parameters import validate_parameters
 from latentia.core.progress import enable_progress, print_note
 from latentia.core.tensors import ImageTensor
 from latentia.core.text import abbreviate_list
@@ -46,7 +47,7 @@ def fit(
     minutes: float = 10.0,
     run: str | Path | None = None,
     labels: Any = None,
-    features: str = "auto",
+    features: Literal["auto", "efficientnet", "none"] = "auto",
     progress: bool = True,
     **parameters: Any,
 ) -> Run:
@@ -94,6 +95,7 @@ def fit(
     >>> (run.path / "latents.csv").exists()
     True
     """
+    validate_parameters("latentia.fit", fit, {"features": features})
     names = {field.name for field in fields(Options)} & parameters.keys()
     values = {name: parameters.pop(name) for name in names}
     if isinstance(labels, str | Path):
