@@ -126,7 +126,20 @@ def test_a_fit_says_what_it_understands_and_runs_commands(
     page = Path("runs/photos/report.html").read_text("utf-8")
     titles = re.findall("<h2>(.*?)</h2>", page)
     assert titles[:3] == ["Map", "Samples conditioned on label", "Traversals"]
-    assert commands[1] in html.unescape(re.sub("<.*?>", "", page))
+    text = html.unescape(re.sub("<.*?>", "", page))
+    assert commands[1] in text
+    for run, change in (("photos", "the changed option, or "), ("photos-prior", "")):
+        advice = latentia.load(f"runs/{run}").diagnose().advice
+        begin, command, end = advice.split("`")
+        assert begin.endswith(f" With {change}more --minutes in place of --epochs, ")
+        assert end == " makes both runs, table and report."
+        assert (advice in text) == (run == "photos")
+        words = shlex.split(command)
+        request = {"data": words[2]} | {
+            k[2:]: v for k, v in zip(words[3::2], words[4::2], strict=True)
+        }
+        assert Path(request.pop("run")).resolve() == tmp_path / "runs/photos-2"
+        assert request == {k.replace("_", "-"): v for k, v in read_fit("request").items()}
     files = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/*")}
     assert main(list_words(photos)) == 0  # a second one changes nothing
     assert {path: path.stat().st_mtime_ns for path in files} == files

@@ -18,6 +18,7 @@ from latentia.diagnostics.command_text import (
     Name,
     format_call,
     format_command,
+    format_fit,
     format_flags,
     format_value,
     name_labels,
@@ -237,8 +238,7 @@ def resume_training(context: RunContext, path: Path) -> list[str]:
         return [format_call("resume", str(path), *data, **name_labels(context.run))]
     fit = read_json(path / FIT_FILE)
     if fit and not fit["is_complete"] and not data:  # the same command plans what is left
-        values = {**fit["request"], "run": str(path)}
-        return [format_command("latentia", "fit", values.pop("data"), *format_flags(values))]
+        return [format_fit(fit["request"], path)]
     return [format_command("latentia", "resume", str(path), data=data)]
 
 
