@@ -63,8 +63,8 @@ def few_steps(context: RunContext) -> CheckResult | None:
         return None
     n_images = context.run.metadata["images"]["count"]["train"]
     consequence = (
-        "It starts from principal components, so that its coordinates are of use. Its images, and "
-        "the details of samples, need more steps."
+        "It starts from principal components, and its coordinates say at least what these say. Its "
+        "images, and the details of samples, need more steps."
         if context.starts_fitted
         else "After so few steps a network is still near its random start, and its images"
         f"{'' if context.is_prior else ' and coordinates'} say little about what it can learn."
