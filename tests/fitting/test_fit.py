@@ -417,10 +417,12 @@ def test_without_the_extra_it_goes_on_and_says_how_to_install_it(monkeypatch, ca
     monkeypatch.setattr("latentia.fitting.fit.is_installed", lambda: False)
     request = make_request("digits:80", 1, None, {"latent": 3}, Options())
     assert request.parameters["features"] == "none"
+    printed = capsys.readouterr().err
     assert (
         "features: none, since those of efficientnet are not installed "
         "(pip install 'latentia[photos]' adds them).\n"
-    ) in capsys.readouterr().err
+    ) in printed
+    assert "In 1 minute, in runs/digits_80: photo_vae with 3 coordinates, " in printed
 
 
 def test_too_little_time_for_features_is_said_before_they_are_computed(photos, monkeypatch, capsys):

@@ -250,7 +250,8 @@ def describe_request(request: FitRequest, reason: str, device: str) -> list[str]
         *(likelihood.notes or [f"likelihood: {type(likelihood).__name__}."]),
         f"features: {', '.join(filter(None, [parameters['features'], reason]))}.",
         f"augment: {parameters['augment']}; device: {device}.",
-        f"In {request.minutes:g} minutes, in {request.path}: {rules.FIRST_RECIPE} with "
-        f"{chosen['latent']} coordinates, {rules.PRIOR_RECIPE}, table of all images, report.",
+        f"In {request.minutes:g} minute{'s' * (request.minutes != 1)}, in {request.path}: "
+        f"{rules.FIRST_RECIPE} with {chosen['latent']} coordinates, {rules.PRIOR_RECIPE}, "
+        "table of all images, report.",
         *filter(None, [rules.describe_count(len(images))]),
     ]
