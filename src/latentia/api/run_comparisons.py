@@ -63,8 +63,8 @@ class RunComparisons(RunCompletions):
             )
         if features not in ("auto", "none"):
             open_encoder(features)
-        means = [encode_split(model, ours).mean for model in models]
-        agreement = measure_agreement(*means)
+        first, second = (encode_split(model, ours).mean for model in models)
+        agreement = measure_agreement(first, second)
         others = {other.folder.name: models[1]}
         evaluation = Evaluation(self.folder, self.images, ours, features, other_models=others)
         if not evaluation.sees_features:
