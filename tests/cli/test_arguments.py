@@ -10,6 +10,7 @@ from latentia.cli.encode_commands import encode
 from latentia.cli.image_commands import sample
 from latentia.core.errors import Error
 from latentia.runs.folder import RunFolder, resolve_unnamed_path
+from mistakes import error
 
 
 def test_the_word_none_is_a_name_as_any_other():
@@ -25,6 +26,15 @@ def test_a_value_that_begins_with_a_dash_is_told_how_it_is_written():
         parse_arguments(sample, ["r", "--cond", "-dash"])
     assert str(raised.value).startswith(f"{text} is written with =, such as --cond=-1; latentia")
     assert parse_arguments(sample, ["r", "--cond=-dash"])["cond"] == "-dash"
+
+
+def test_a_word_without_its_option_is_named_with_the_option_of_images(capsys):
+    text = "photos/ belongs to no option, such as --data FOLDER; latentia {} --help shows its"
+    assert error(capsys, "train", "conv_vae", "photos/").startswith(text.format("train conv_vae"))
+    words = ["encode", "run", "photos/", "--beta", "1"]
+    assert error(capsys, *words).startswith(text.format("encode"))
+    text = "b, c belong to no option; latentia push --help shows its options."
+    assert error(capsys, "push", "run", "me/x", "b", "c") == text
 
 
 def test_a_run_is_never_taken_for_an_option_or_a_name_of_the_hub(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import numpy as np
 
 import latentia
 from latentia.cli.main import main
+from mistakes import error
 
 
 def train(place, name, **options):
@@ -38,3 +39,13 @@ def test_runs_of_other_images_get_no_advice_that_they_followed(tmp_path, capsys)
     assert main(["compare", *paths, "--split", "all"]) == 2
     error = capsys.readouterr().err
     assert "other images in the all split; give runs that were trained on the same" in error
+
+
+def test_a_run_without_encoder_is_named_before_the_images(tmp_path, narrow, toys, capsys):
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).random((80, 8, 8), np.float32))
+    vae, data = train(tmp_path, "a", seed=1), str(tmp_path / "a.npy")
+    options = {**toys["mnist_dcgan"], "epochs": 1, "progress": False}
+    gan = latentia.train("mnist_dcgan", data, run=tmp_path / "g", **options)
+    for words in ((gan.path, vae.path), (vae.path, gan.path)):
+        text = f"{gan.path} has no encoder: it only draws images; give a run of a VAE."
+        assert error(capsys, "compare", *words) == text

@@ -12,6 +12,8 @@ import latentia
 from latentia.cli.main import main
 from latentia.core.errors import Error
 from latentia.report.grids import FOLDER, encode_files, make_grid, save
+from latentia.runs.folder import RunFolder
+from latentia.runs.priors import find_learned_prior
 
 SMALL = ["--batch", "8", "--log-every", "2", "--epochs", "1"]
 NET = ["--width", "16", "--depth", "1"]
@@ -133,14 +135,35 @@ def test_samples_of_an_autoencoder_name_the_prior_that_was_learned_of_it(place, 
         assert (f"{note} latents.\n" in capsys.readouterr().err) == is_named
 
 
-def test_a_damaged_prior_beside_a_run_is_no_obstacle(place, tmp_path, capsys):
+def test_a_prior_is_found_by_headers_and_its_state_is_not_read_whole(place, monkeypatch):
+    summed = []
+
+    def record(path):
+        summed.append(path.name)
+        return True
+
+    monkeypatch.setattr("latentia.training.checkpoint.is_intact", record)
+    prior = find_learned_prior(RunFolder.open(place / "vae"))
+    assert prior is not None
+    assert prior.path == place / "prior"
+    assert {*summed} == {"run.json"}
+
+
+@pytest.mark.parametrize("file", ["run.json", "state.safetensors", "weights.safetensors"])
+@pytest.mark.parametrize("is_cut", [True, False])
+def test_a_damaged_prior_beside_a_run_is_no_obstacle(place, tmp_path, capsys, file, is_cut):
     shutil.copytree(place / "vae", tmp_path / "vae")
     shutil.copytree(place / "prior", tmp_path / "prior")
-    state = tmp_path / "prior" / "state.safetensors"
-    state.write_bytes(state.read_bytes()[:-100])
+    path = tmp_path / "prior" / file
+    content = path.read_bytes()
+    path.write_bytes(content[:-100] if is_cut else b"\0" + content[1:])
     words = ["sample", str(tmp_path / "vae"), "-n", "2", "--out", str(tmp_path / "s.png")]
     assert main(words) == 0
     assert "draws from the prior" not in capsys.readouterr().err
+    path.unlink()
+    assert main(words) == 0
+    is_named = "draws from the prior" in capsys.readouterr().err
+    assert is_named == (file == "state.safetensors")  # which samples do not need
 
 
 def test_no_file_of_a_folder_is_overwritten(place, tmp_path, capsys):

@@ -94,12 +94,24 @@ def test_without_missing_pixels_the_bits_are_those_of_the_image(tmp_path):
     pixels, masks = make_images()
     ways = write(tmp_path, np.ones_like(masks), pixels=pixels)
     plain, _ = read(str(tmp_path / "other"), "7x9")
-    for name in ("alpha", "masks"):
+    reasons = {
+        "alpha": "no pixel has an opacity below one half",
+        "nan": "no value is NaN",
+        "masks": "all masks are white",
+    }
+    for name, reason in reasons.items():
         batch, images = read(ways[name][0], "7x9", 1, missing=ways[name][1])
         assert (batch.columns[MASK_COLUMN] == 1).all()
         torch.testing.assert_close(batch.image, plain.image, atol=1.01 / 255, rtol=0)
-        assert "0.00% of the pixels are missing (--missing)." in images.notes[0]
+        assert f"no pixel is missing, since {reason} (--missing)." in images.notes[0]
     assert torch.equal(batch.image, plain.image)
+
+
+def test_images_without_an_alpha_channel_have_no_missing_pixels():
+    """A run of --missing alpha reads such images too, so that they are no error."""
+    images = open_images(Source("digits:20", Reading(missing="alpha")))
+    text = "no pixel is missing, since no pixel has an opacity below one half (--missing)."
+    assert any(text in note for note in images.notes)
 
 
 def test_padding_and_missing_pixels_are_both_missing(tmp_path):

@@ -14,6 +14,10 @@ from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import read_json, write_json
 
 RATE = [{"values": {"rate": 5.0, "nelbo": 9.0}, "is_best": True}]
+OVERFITTED = [
+    {"epoch": k, "step": k, "values": {"rate": 5.0, "nelbo": v}, "is_best": not k}
+    for k, v in enumerate((9.0, 5.0, 6.0, 7.0, 8.0))
+]
 
 
 def table(mean):
@@ -39,6 +43,12 @@ def test_a_model_that_a_pca_beats_is_named_with_both_errors(
     if finding:
         assert "squared error of reconstructions is 0.05, and 0.04 by PCA" in finding.text
         assert "with 20 dimensions (ratio 1.25" in finding.text
+        assert "More epochs reduce the error" in finding.consequence
+        assert [" --epochs " in each for each in finding.suggested_commands] == [True]
+        context.__dict__["validation_rows"] = OVERFITTED
+        finding = coordinates.no_better_than_pca(context)
+        assert "The run overfits, so that more epochs do not reduce" in finding.consequence
+        assert finding.suggested_commands == ()
 
 
 @pytest.mark.parametrize(
@@ -67,11 +77,7 @@ def test_images_that_pca_describes_as_little_are_hard_and_not_unlearned(
         assert f"PCA with 20 dimensions {1 - pca_mse / 0.1:.0%}" in finding.text
         changed = "--latent" if name == "details not described" else "--epochs"
         assert [changed in command for command in finding.suggested_commands] == [True]
-    rising = [
-        {"epoch": k, "step": k, "values": {"rate": 5.0, "nelbo": v}, "is_best": not k}
-        for k, v in enumerate((9.0, 5.0, 6.0, 7.0, 8.0))
-    ]
-    context.__dict__["validation_rows"] = rising
+    context.__dict__["validation_rows"] = OVERFITTED
     for finding in filter(None, (check(context) for check in checks)):
         assert not any("--epochs" in command for command in finding.suggested_commands)
 
@@ -172,3 +178,6 @@ def test_colours_that_are_lost_are_named(tmp_path, monkeypatch, kept, is_lost):
     assert bool(finding) == is_lost
     if finding:
         assert "97% of the pixels' variance, but 0% of that of the colours" in finding.text
+        assert [" --epochs " in each for each in finding.suggested_commands] == [True]
+        context.__dict__["validation_rows"] = OVERFITTED
+        assert coordinates.colors_not_learned(context).suggested_commands == ()

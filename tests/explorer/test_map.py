@@ -298,7 +298,13 @@ def test_own_vectors_are_shown_on_their_principal_axes(place, served, tmp_path):
     file = write_coordinates(
         place, tmp_path / "own.csv", {f"v{k}": vectors[:, k] for k in range(5)}
     )
-    places = np.array(post(served("vae", coordinates=file), "map", kind="own")["places"])
+    answer = post(served("vae", coordinates=file), "map", kind="own")
+    # counted from 0, as by the report, --dims and the columns pc_*
+    assert [name.split(",")[0] for name in answer["names"]] == [
+        "principal axis 0",
+        "principal axis 1",
+    ]
+    places = np.array(answer["places"])
     distances = np.linalg.norm(places[:100, None] - places[None, 100:200], axis=-1)
     truth = np.linalg.norm(plane[:100, None] - plane[None, 100:200], axis=-1)
     np.testing.assert_allclose(distances, truth, atol=1e-3)

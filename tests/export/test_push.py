@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -188,6 +189,23 @@ def test_a_version_that_is_no_longer_in_the_cache_is_not_opened(
     shutil.rmtree(weights.parents[1])
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert error(capsys, "sample", f"hub:{NAME}").startswith(f"hub:{NAME} cannot be fetched: ")
+
+
+def test_without_a_connection_the_reason_is_in_our_words(made, hub, capsys, monkeypatch):
+    from huggingface_hub import HfApi, constants
+
+    vae = made / "vae"
+    for name, refusal in (("create_repo", "was not written"), ("model_info", "cannot be fetched")):
+        words = ["push", vae, NAME] if name == "create_repo" else ["sample", f"hub:{NAME}"]
+        with monkeypatch.context() as patch:
+            patch.setattr(constants, "HF_HUB_OFFLINE", True)
+            reason = "HF_HUB_OFFLINE is set, which allows no connection; unset it."
+            assert error(capsys, *words) == f"hub:{NAME} {refusal}: {reason}"
+        with monkeypatch.context() as patch:
+            for kind in (ConnectionError("a page"), TimeoutError()):
+                patch.setattr(HfApi, name, Mock(side_effect=kind))
+                reason = "the hub does not answer; check the connection, or try again later."
+                assert error(capsys, *words) == f"hub:{NAME} {refusal}: {reason}"
 
 
 @pytest.mark.parametrize("cut", [0, 1_000])

@@ -1,6 +1,7 @@
 """`latentia fit`: a folder of images to coordinates, samples and a report, in minutes."""
 
 import html
+import inspect
 import json
 import re
 import shlex
@@ -18,6 +19,7 @@ from PIL import Image
 import latentia
 from latentia.api.progress import show_events
 from latentia.cli.main import main
+from latentia.core.errors import Error
 from latentia.data import Images
 from latentia.fitting import rules
 from latentia.fitting.fit import make_request
@@ -124,7 +126,20 @@ def test_a_fit_says_what_it_understands_and_runs_commands(
     page = Path("runs/photos/report.html").read_text("utf-8")
     titles = re.findall("<h2>(.*?)</h2>", page)
     assert titles[:3] == ["Map", "Samples conditioned on label", "Traversals"]
-    assert commands[1] in html.unescape(re.sub("<.*?>", "", page))
+    text = html.unescape(re.sub("<.*?>", "", page))
+    assert commands[1] in text
+    for run, change in (("photos", "the changed option, or "), ("photos-prior", "")):
+        advice = latentia.load(f"runs/{run}").diagnose().advice
+        begin, command, end = advice.split("`")
+        assert begin.endswith(f" With {change}more --minutes in place of --epochs, ")
+        assert end == " makes both runs, table and report."
+        assert (advice in text) == (run == "photos")
+        words = shlex.split(command)
+        request = {"data": words[2]} | {
+            k[2:]: v for k, v in zip(words[3::2], words[4::2], strict=True)
+        }
+        assert Path(request.pop("run")).resolve() == tmp_path / "runs/photos-2"
+        assert request == {k.replace("_", "-"): v for k, v in read_fit("request").items()}
     files = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/*")}
     assert main(list_words(photos)) == 0  # a second one changes nothing
     assert {path: path.stat().st_mtime_ns for path in files} == files
@@ -382,6 +397,8 @@ def test_a_folder_of_something_else_is_left_as_it_is(photos, set_times, capsys, 
         (["photos", "--free-bits", "0.1"], "latentia fit takes no --free-bits; leave it out"),
         (["photos", "--track", "3"], "latentia fit takes no --track; leave it out"),
         (["photos", "--latnet", "3"], "did you mean --latent?"),
+        (["photos", "more"], "photos alone, without --data, or one folder that holds all images."),
+        (["photos", "--data", "more"], "latentia fit takes one source of images; give "),
     ],
 )
 def test_mistakes_are_one_sentence(words, message, photos, capsys):
@@ -389,14 +406,23 @@ def test_mistakes_are_one_sentence(words, message, photos, capsys):
     assert message in error(capsys, "fit", *words)
 
 
+def test_python_refuses_unknown_features_with_all_that_fit_takes():
+    text = "--features is 'x'; it must be one of auto, efficientnet, none."
+    fit = inspect.unwrap(latentia.fit)  # without the type checks of the tests
+    with pytest.raises(Error, match=re.escape(text)):
+        fit("digits:80", features="x")  # pyright: ignore[reportArgumentType]
+
+
 def test_without_the_extra_it_goes_on_and_says_how_to_install_it(monkeypatch, capsys):
     monkeypatch.setattr("latentia.fitting.fit.is_installed", lambda: False)
     request = make_request("digits:80", 1, None, {"latent": 3}, Options())
     assert request.parameters["features"] == "none"
+    printed = capsys.readouterr().err
     assert (
         "features: none, since those of efficientnet are not installed "
         "(pip install 'latentia[photos]' adds them).\n"
-    ) in capsys.readouterr().err
+    ) in printed
+    assert "In 1 minute, in runs/digits_80: photo_vae with 3 coordinates, " in printed
 
 
 def test_too_little_time_for_features_is_said_before_they_are_computed(photos, monkeypatch, capsys):

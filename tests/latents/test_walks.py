@@ -1,6 +1,7 @@
 """Walks, traversals and attributions: where they begin, end, and what they are the limit of."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -9,7 +10,13 @@ from scipy.stats import norm
 
 from latentia.core.errors import Error
 from latentia.latents.attribution import attribute_pixels
-from latentia.latents.encoding import LatentTable, encode_split, name_dims, parse_dims
+from latentia.latents.encoding import (
+    LatentTable,
+    choose_dims,
+    encode_split,
+    name_dims,
+    parse_dims,
+)
 from latentia.latents.interpolation import interpolate_images, slerp
 from latentia.latents.traversal import mixture_quantiles, traverse_dims
 
@@ -145,3 +152,12 @@ def test_dimensions_by_name_and_by_rate():
     for words in ("top:0", "top:x", "3", "0,-1", "", "a", "1.5"):
         with pytest.raises(Error, match=r"give top:8 .* or numbers from 0 to 2 such as 0,3"):
             parse_dims(words, order)
+    assert choose_dims(2, order) == choose_dims(np.int64(2), order) == [1, 2]
+    assert choose_dims([2, 0], order) == choose_dims(np.array([2, 0]), order) == [2, 0]
+    for value in (99, 0, -1, True, [3], [0, -1], [], 1.5, [1.5]):
+        text = (
+            f"dims is {value}; the model has 3 latent dimensions: give a number from 1 to 3 for "
+            "those of highest rate (KL), or a list of numbers from 0 to 2."
+        )
+        with pytest.raises(Error, match=f"^{re.escape(text)}$"):
+            choose_dims(value, order)

@@ -121,6 +121,12 @@ def test_samples_are_those_of_the_learned_prior_beside_the_run_by_class(run):
     page = run.report().read_text()
     assert "prior cannot be used: planted" in page
     assert "<b>ERROR · planted:</b> The prior fails." in page
+    verdicts = re.findall('<p class="verdict"><a href="#(.*?)">(.*?)</a></p>', page)
+    assert "prior cannot be used: planted" in dict(verdicts)["findings-2"]
+    for anchor, verdict in verdicts:  # each leads to its first finding, which it names
+        finding = f'<div class="finding .*?" id="{anchor}">\n<p><b>.*? · (.*?):</b>'
+        (kind,) = re.findall(finding, page)
+        assert f": {kind}" in verdict
     assert re.findall("<h2>(.*?)</h2>", page)[1] == "Samples conditioned on label"
     assert "prior: 100 samples, seed 0, learned prior" in page
     assert re.search("in the features pixels: .* samples .*, .* real images, the floor", page)

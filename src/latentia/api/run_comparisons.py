@@ -53,6 +53,7 @@ class RunComparisons(RunCompletions):
         """
         if not isinstance(other, RunCompletions):
             raise Error(f"other is {other!r}; give an opened run, such as latentia.load('runs/b').")
+        models = [each.autoencoder for each in (self, other)]
         ours, theirs = (each._find_split(split, SOURCE_LABELS) for each in (self, other))
         if ours.keys != theirs.keys:
             advice = "" if ours.name == "all" else "--split all, since a seed draws splits, and "
@@ -62,9 +63,9 @@ class RunComparisons(RunCompletions):
             )
         if features not in ("auto", "none"):
             open_encoder(features)
-        first = encode_split(self.autoencoder, ours)
-        agreement = measure_agreement(first.mean, encode_split(other.autoencoder, theirs).mean)
-        others = {other.folder.name: other.autoencoder}
+        first, second = (encode_split(model, ours).mean for model in models)
+        agreement = measure_agreement(first, second)
+        others = {other.folder.name: models[1]}
         evaluation = Evaluation(self.folder, self.images, ours, features, other_models=others)
         if not evaluation.sees_features:
             return agreement

@@ -15,7 +15,7 @@ from latentia.data.examples import draw_example_rows
 from latentia.data.labels import SOURCE_LABELS
 from latentia.latents import encoding
 from latentia.latents.directions import Direction, traverse_direction
-from latentia.latents.encoding import LatentTable, parse_dims
+from latentia.latents.encoding import choose_dims
 from latentia.latents.parsing import read_latents
 from latentia.latents.principal_axes import Axes, PrincipalAxes, find_principal_axes
 from latentia.latents.traversal import Traversal, traverse_dims
@@ -244,7 +244,7 @@ class RunPictures(RunDirections):
         """
         pixels, name, columns = self._read_image(image, split)
         table, render = self._training_table, rendered_images.render_attributions
-        chosen_dims = self._choose_dims(dims, table)
+        chosen_dims = choose_dims(dims, table.dims_by_kl)
         with self._use_labels(columns):
             return render(self.folder, self.autoencoder, pixels, name, table, chosen_dims)
 
@@ -274,7 +274,7 @@ class RunPictures(RunDirections):
             model = self._principal_axes
             table = model.rotate_table(table)
             mean = None if mean is None else model.rotate(mean, None)[0]
-        dims = self._choose_dims(dims, table)
+        dims = choose_dims(dims, table.dims_by_kl)
         with self._use_labels(columns, cond):
             traversal = traverse_dims(model, pixels, table, dims, steps, mean)
         return traversal, pixels, name
@@ -282,11 +282,6 @@ class RunPictures(RunDirections):
     @cached_property
     def _principal_axes(self) -> PrincipalAxes:
         return find_principal_axes(self.autoencoder, self._training_table)
-
-    def _choose_dims(self, dims: Any, table: LatentTable) -> list[int]:
-        if dims is not None and not isinstance(dims, str):
-            dims = f"top:{dims}" if isinstance(dims, int) else ",".join(map(str, dims))
-        return parse_dims(dims, table.dims_by_kl)
 
     def _read_or_draw(self, images: Any, n: int, split_name: str | None) -> tuple[Batch, str]:
         """Read images, or else draw n of a split, each class in turn."""

@@ -96,6 +96,10 @@ def _run_parser(
     # what is indented more is the help of a missing option
     problem = " ".join(" ".join(line for line in lines if line[:8].strip(" ─-")).split())
     problem = problem.partition(" For full helptext")[0].rstrip(".")
+    unknown = problem.removeprefix("Unrecognized options: ")
+    if unknown != problem and not unknown.startswith("-"):
+        example = ", such as --data FOLDER" if "data" in list_parameters(command) else ""
+        problem = f"{unknown} belong{'s' * (',' not in unknown)} to no option{example}"
     if problem.startswith("Missing value"):
         problem += ", and one that begins with a dash is written with =, such as --cond=-1"
     raise Error(f"{problem}; {program} --help shows its options.")

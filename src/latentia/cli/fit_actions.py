@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
+from latentia.cli.arguments import list_option_names
 from latentia.cli.terminal import show_training
 from latentia.cli.train_arguments import parse_train_arguments
 from latentia.core.errors import Error
@@ -16,6 +17,11 @@ from latentia.training.device import keep_freed_memory
 
 def fit(args: SimpleNamespace, rest: list[str], words: list[str]) -> int:
     """Fit images; `rest` are the words of latentia train photo_vae, `words` all words."""
+    if "data" in list_option_names(rest) or (rest and not rest[0].startswith("-")):
+        raise Error(
+            f"latentia fit takes one source of images; give {args.folder} alone, without --data, "
+            "or one folder that holds all images."
+        )
     arguments = parse_train_arguments(FIRST_RECIPE, rest)
     condition = arguments.modifiers.get("cond", {})
     if others := arguments.modifiers.keys() - {"cond"}:

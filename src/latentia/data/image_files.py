@@ -82,7 +82,7 @@ class ImageFiles:
         """Decode every page into its row of `out`."""
         first_rows = np.cumsum([0, *map(len, self.headers)]).tolist()
         masks = MaskFolder(preprocessing.mask_folder)
-        masks.require([self.names[number] for number in self.list_rows()])
+        masks.require_masks([self.names[number] for number in self.list_rows()])
 
         def decode_file(index: int, file: Path | bytes, suffix: str) -> None:
             if not self.headers[index]:

@@ -14,6 +14,10 @@ from latentia.data.listing import list_files, looks_like_image
 from latentia.data.name_matching import drop_suffix, list_ends
 from latentia.data.read_files import read_headers, read_images
 
+MASK_ADVICE = (
+    "give a folder with a mask of each name, white where pixels are observed, or alpha, or nan."
+)
+
 
 def split_mask(pixels: np.ndarray, fill: float) -> np.ndarray:
     """Replace NaN in images (n, c, h, w) by a value, in place; return the mask of the others.
@@ -52,26 +56,28 @@ class MaskFolder:
         """Return a text that changes when the masks do; "" without masks."""
         return "".join(f"\n{f.key}\0{f.size}\0{f.mtime_ns}" for f in self.entries.values())
 
-    def require(self, names: Sequence[str]) -> None:
-        """Raises: Error if an image has no mask."""
+    def require_masks(self, names: Sequence[str]) -> None:
+        """Raises: Error if the path is no folder, or an image has no mask in it."""
+        self._require_folder()
         if lacking := [name for name in names if not self.find(name)] if self.path else []:
             count = f"{len(lacking)} of {pluralize(len(names), 'image')}"
-            is_folder = Path(str(self.path)).is_dir()
-            problem = f"has no mask for {count} ({abbreviate_list(lacking)})"
             raise Error(
-                f"--missing {self.path} {problem if is_folder else 'is no folder'}; give a folder "
-                "with a mask of each name, white where pixels are observed, or alpha, or nan."
+                f"--missing {self.path} has no mask for {count} ({abbreviate_list(lacking)}); "
+                f"{MASK_ADVICE}"
             )
 
-    def refuse_for(self, source: str) -> None:
-        """Raises: Error if there is a folder, for images of a source that have no file names."""
-        if self.path and not Path(str(self.path)).is_dir():
-            self.require([source])
+    def refuse_masks(self, source: str) -> None:
+        """Raises: Error if there is a path, for images of a source that have no file names."""
+        self._require_folder()
         if self.path:
             raise Error(
                 f"--missing {self.path} has masks by the names of image files, and the images of "
                 f"{source} have none; give --missing nan, with NaN for missing pixels, or files."
             )
+
+    def _require_folder(self) -> None:
+        if self.path and not Path(self.path).is_dir():
+            raise Error(f"--missing {self.path} is no folder; {MASK_ADVICE}")
 
     def add_to(
         self, preprocessing: Preprocessing, name: str, image: Path | bytes, suffix: str

@@ -15,6 +15,7 @@ from latentia.data.reading import PageOptions, Reading
 
 Size = tuple[int, int]  # height, width
 MAX_SIDE = 2**15  # pixels
+NONE_MISSING = {"alpha": "no pixel has an opacity below one half", "nan": "no value is NaN"}
 Columns = dict[str, np.ndarray]  # one row an image
 Classes = dict[str, list[str] | None]  # class names by column; None: numbers or images
 
@@ -94,8 +95,11 @@ class SourceInfo(NamedTuple):
             mask = self.labels.columns[MASK_COLUMN]
             n_empty = int((mask == 0).all((1, 2, 3)).sum())
             empty = f", and all of {pluralize(n_empty, 'image')}" if n_empty else ""
-            share = np.mean(mask == 0)
-            notes.append(f"{share:.2%} of the pixels are missing{empty} (--missing).")
+            text = f"{np.mean(mask == 0):.2%} of the pixels are missing{empty}"
+            if mask.all():
+                reason = NONE_MISSING.get(preprocessing.missing, "all masks are white")
+                text = f"no pixel is missing, since {reason}"
+            notes.append(f"{text} (--missing).")
         if sizes := find_stretched_sizes(self.sizes, preprocessing):
             height, width = preprocessing.height, preprocessing.width
             listing = abbreviate_list([f"{h}x{w}" for h, w in sizes], 3) + " sizes" * (

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from latentia.diagnostics import adversary, coordinates, data, duration, latents, samples
+from latentia.diagnostics import adversary, coordinates, data, diffusion, duration, latents, samples
 from latentia.diagnostics.check import ERROR, SEVERITIES, Check
 from latentia.training.events import Finding
 
@@ -13,6 +13,7 @@ CONSEQUENCES = (
     coordinates.colors_not_learned,
     coordinates.details_not_described,
     coordinates.no_better_than_pca,
+    diffusion.condition_ignored,
 )
 # of a model that has learned nothing they say nothing
 DETAILS = (

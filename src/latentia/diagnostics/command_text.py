@@ -56,6 +56,12 @@ def format_flags(values: Mapping[str, Any]) -> list[str]:
     return flags
 
 
+def format_fit(request: Mapping[str, Any], run: Path) -> str:
+    """Format the command of a fit in this folder; request: as fit.json has it."""
+    values = {**request, "run": str(run)}
+    return format_command("latentia", "fit", values.pop("data"), *format_flags(values))
+
+
 def format_resume_call(run: RunFolder) -> str:
     """Format the call of Python that resumes a run."""
     data = [DATA] if run.metadata["images"]["kind"] == SourceKind.MEMORY else []

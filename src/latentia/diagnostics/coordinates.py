@@ -10,10 +10,12 @@ from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.check import ERROR, NOTE, WARNING, CheckResult, define_check
 from latentia.diagnostics.latents import MIN_EXPLAINED, MIN_RATE, get_beta, get_rate
 from latentia.diagnostics.run_context import RunContext
+from latentia.diagnostics.validation_curve import find_overfitting
 from latentia.latents.agreement import compute_participation_ratio
 from latentia.metrics.elbo import ACTIVE_VARIANCE
 from latentia.metrics.label_probes import compare_probes
 from latentia.metrics.pca import fit_pixel_pca
+from latentia.models.joint_pca import IMAGES_PER_LATENT
 
 MIN_COLOR_EXPLAINED = 0.2  # share of the variance: below it colours are lost
 MAX_LABELS = 3  # in the text
@@ -22,7 +24,6 @@ MIN_COLOR_VARIANCE = 1e-3  # of differences from grey: a person sees it; photogr
 # describe rather than not learned: 364 photographs of blood cells at 48x64 have 0.42 and 0.9 with
 # 37 latents; noise has 0.
 MIN_HARD_EXPLAINED, NEAR_PCA = 0.25, 1.2
-IMAGES_PER_LATENT = 8  # of a training, for twice the latents
 MAX_CORRELATION = 0.5  # absolute, of two active dimensions
 MIN_EFFECTIVE_SHARE = 0.75  # effective dimensions of the correlations, over active ones
 
@@ -37,8 +38,8 @@ def measure_pca_error(context: RunContext) -> tuple[float, int]:
 def no_better_than_pca(context: RunContext) -> CheckResult | None:
     """Mean squared error of decoded means, over that of as many principal components of pixels.
 
-    Suggested change: more --epochs with a tenth of --beta, or half the --weight of the features;
-    else use the principal components.
+    Suggested change: more --epochs with a tenth of --beta, unless it overfits, or half the --weight
+    of the features; else use the principal components.
     """
     rate = get_rate(context)
     if rate is None or rate < MIN_RATE or not context.has_latents:
@@ -58,6 +59,9 @@ def no_better_than_pca(context: RunContext) -> CheckResult | None:
             {"mse": model, "pca_mse": linear, "dims": dims},
             suggest.lower_weight(context),
         )
+    advice = "More epochs reduce the error, as does a lower beta, which costs quality of samples."
+    if find_overfitting(context):
+        advice = "The run overfits, so that more epochs do not reduce the error of new images."
     return CheckResult(
         WARNING,
         f"the mean squared error of reconstructions is {model:.3g}, and {linear:.3g} by PCA of the "
@@ -65,8 +69,7 @@ def no_better_than_pca(context: RunContext) -> CheckResult | None:
         f"{len(context.decoded_means[0])}).{_describe_worse_labels(context)}",
         "A linear method describes your images as well or better in as many coordinates, and takes "
         "seconds: the coordinates of this model are worth their training only for what PCA lacks, "
-        "such as samples. More epochs reduce the error, and so does a lower beta, which costs "
-        "quality of samples.",
+        f"such as samples. {advice}",
         {"mse": model, "pca_mse": linear, "dims": dims},
         suggest.train_closer(context),
     )
@@ -93,7 +96,7 @@ def _describe_worse_labels(context: RunContext) -> str:
 def colors_not_learned(context: RunContext) -> CheckResult | None:
     """Share of the variance of colour, the difference from grey, that decoded means explain.
 
-    Suggested change: more --epochs with a tenth of --beta.
+    Suggested change: more --epochs with a tenth of --beta, unless it overfits.
     """
     rate = get_rate(context)
     if rate is None or rate < MIN_RATE or not context.has_latents or not context.complete:

@@ -1,6 +1,7 @@
 """Diagnosis of a run: all checks, the findings in order of severity, and a one-line verdict."""
 
 import html
+from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 from latentia.core.errors import DamageError, Error
@@ -18,10 +19,14 @@ from latentia.diagnostics import (
     samples,
     training,
 )
+from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.causes import sort_findings
 from latentia.diagnostics.check import ERROR, NOTE, WARNING, Check, format_finding
+from latentia.diagnostics.command_text import format_fit
 from latentia.diagnostics.run_context import RunContext
-from latentia.runs.folder import RunFolder
+from latentia.runs.build import AUTOENCODER
+from latentia.runs.create import FIT_FILE
+from latentia.runs.folder import RunFolder, find_unused_path
 from latentia.runs.images import are_images_missing
 from latentia.training.checkpoint import read_json, write_json
 from latentia.training.events import Finding, ListedImage
@@ -48,13 +53,15 @@ class Diagnosis(TypedDict):
 class DiagnosticReport(NamedTuple):
     """verdict: one sentence; findings: worst first; skipped_checks: with the reason of each.
 
-    images: every image of every finding about images, and those that the run left out.
+    images: every image of every finding about images, and those that the run left out. advice: on
+    all suggested commands, or "".
     """
 
     verdict: str
     findings: list[Finding]
     skipped_checks: list[str]
     images: list[ListedImage]
+    advice: str = ""
 
     def to_frame(self) -> Any:
         """Return the images as a pandas DataFrame: key, finding, value, same_as."""
@@ -64,9 +71,8 @@ class DiagnosticReport(NamedTuple):
 
     def __repr__(self) -> str:
         """Return the text that `latentia doctor` prints, the most severe finding first."""
-        return "\n\n".join(
-            [self.verdict, *map(format_finding, self.findings), *self.skipped_checks]
-        )
+        findings, advice = map(format_finding, self.findings), filter(None, [self.advice])
+        return "\n\n".join([self.verdict, *findings, *advice, *self.skipped_checks])
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(repr(self))}</pre>"
@@ -112,7 +118,23 @@ def make_report(context: RunContext, checked: CheckedRun) -> DiagnosticReport:
     # those that the run left out stay in the table, which replaces the one that it was given
     excluded = context.run.metadata["images"].get("reading", {}).get("exclude", ())
     listed = [*context.listed_images, *(ListedImage(key, LEFT_OUT, None) for key in excluded)]
-    return DiagnosticReport(verdict, findings, unchecked, listed)
+    return DiagnosticReport(verdict, findings, unchecked, listed, describe_fit(context, findings))
+
+
+def describe_fit(context: RunContext, findings: list[Finding]) -> str:
+    """Return how `latentia fit` trains its runs anew, if commands train one of them; else ""."""
+    path = Path(context.parameters.get(AUTOENCODER) or context.run.path)
+    commands = [command for finding in findings for command in finding.suggested_commands]
+    fit = read_json(path / FIT_FILE)
+    if not fit or not any(command.startswith("latentia train ") for command in commands):
+        return ""
+    moved = suggest.list_moved_data(context)
+    request = {**fit["request"], **({"data": moved[0]} if moved else {})}
+    change = "" if context.is_prior else "the changed option, or "
+    return (
+        f"These commands train one run alone. With {change}more --minutes in place of --epochs, "
+        f"`{format_fit(request, find_unused_path(path))}` makes both runs, table and report."
+    )
 
 
 def run_checks(context: RunContext, early: bool = False) -> CheckedRun:

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from latentia.core.contract import Role
 from latentia.core.locks import find_other_owner
 from latentia.core.text import pluralize
 from latentia.diagnostics import latents
@@ -11,13 +10,17 @@ from latentia.diagnostics.adversary import MIN_COVERAGE
 from latentia.diagnostics.check import ERROR, NOTE, WARNING, CheckResult, define_check
 from latentia.diagnostics.coordinates import are_images_hard, measure_pca_error
 from latentia.diagnostics.run_context import MIN_PRIOR_STEPS, MIN_STEPS, RunContext
+from latentia.diagnostics.validation_curve import (
+    OVERFITTING_SHARE,
+    find_overfitting,
+    select_metric,
+)
 from latentia.metrics.coverage import measure_pixel_overlap
 
 # falls in the second half of all learning; twice the epochs repeat about half of them
 UNFINISHED_SHARE = 0.15  # of the total fall: complete runs of the recipes have 0.02 to 0.1
 UNFINISHED_ERROR = 0.2  # of the mean squared error: a smaller gain is hardly visible
 UNFINISHED_LOSS = 0.015  # of another metric
-OVERFITTING_SHARE = 0.05  # of the total fall: validation noise is below 0.01
 
 
 @define_check("interrupted", threshold="fewer than planned")
@@ -60,8 +63,8 @@ def few_steps(context: RunContext) -> CheckResult | None:
         return None
     n_images = context.run.metadata["images"]["count"]["train"]
     consequence = (
-        "It starts from principal components, so that its coordinates are of use. Its images, and "
-        "the details of samples, need more steps."
+        "It starts from principal components, and its coordinates say at least what these say. Its "
+        "images, and the details of samples, need more steps."
         if context.starts_fitted
         else "After so few steps a network is still near its random start, and its images"
         f"{'' if context.is_prior else ' and coordinates'} say little about what it can learn."
@@ -86,16 +89,6 @@ def is_prior_learned(context: RunContext) -> bool:
         return False
     overlap = measure_pixel_overlap(context.samples, context.posterior_draws)
     return overlap.coverage >= latents.GOOD_PRIOR_COVERAGE
-
-
-def select_metric(context: RunContext) -> tuple[str, np.ndarray]:
-    """Return the validation metric that should fall, epoch by epoch; none with an adversary."""
-    critic_loss = context.read_monitor("critic loss")
-    if len(critic_loss) and np.isfinite(critic_loss[-1]):
-        return "", np.empty(0)
-    metrics = context.validation_rows[-1]["values"] if context.validation_rows else {}
-    name = "nelbo" if "nelbo" in metrics else next(iter(metrics), "")
-    return name, context.read_validation_metric(name)
 
 
 def find_half_rate_step(context: RunContext) -> float:
@@ -151,39 +144,22 @@ def unfinished_training(context: RunContext) -> CheckResult | None:
     )
 
 
-def is_training_loss_falling(context: RunContext, epoch: int) -> bool:
-    """Whether a VAE's training loss fell after an epoch; if not, beta or a schedule rose."""
-    distortion, rate = context.read_role(Role.RECONSTRUCTION), context.read_role(Role.KL)
-    is_before = np.array([row.get("epoch", 0) <= epoch for row in context.training_rows])
-    if not len(is_before) == len(distortion) == len(rate) or not is_before.any():
-        return True
-    nelbo = distortion + rate
-    return bool(nelbo[-1] < nelbo[is_before][-1])
-
-
 @define_check("overfitting", threshold=f"more than {OVERFITTING_SHARE:.0%} of its fall before")
 def overfitting(context: RunContext) -> CheckResult | None:
     """Rise of the validation metric since its best epoch, while the training loss falls.
 
     Suggested change: --epochs with the number of the best epoch.
     """
-    name, values = select_metric(context)
-    if len(values) < 4:
-        return None
-    epochs = [row["epoch"] for row in context.validation_rows[-len(values) :]]
-    best, epoch = values.min(), epochs[values.argmin()]
-    rise, fall = values[-1] - best, values[0] - best
-    if not fall > 0 or rise <= OVERFITTING_SHARE * fall:
-        return None
-    if not is_training_loss_falling(context, epoch):
+    if (curve := find_overfitting(context)) is None:
         return None
     return CheckResult(
         WARNING,
-        f"{name} of the validation images was best in epoch {epoch} of {epochs[-1]} and has risen "
-        f"by {rise:.3g} since, {rise / fall:.0%} of its fall before.",
+        f"{curve.name} of the validation images was best in epoch {curve.best_epoch} of "
+        f"{curve.last_epoch} and has risen by {curve.rise:.3g} since, "
+        f"{curve.rise / curve.fall:.0%} of its fall before.",
         "The model memorizes its training images: what it says of new images gets worse.",
-        {"best_epoch": epoch, "epochs": epochs[-1], "risen": rise},
-        suggest.retrain_run(context, f"epochs{epoch}", epochs=epoch),
+        {"best_epoch": curve.best_epoch, "epochs": curve.last_epoch, "risen": curve.rise},
+        suggest.retrain_run(context, f"epochs{curve.best_epoch}", epochs=curve.best_epoch),
     )
 
 
@@ -236,7 +212,7 @@ def images_not_learned(context: RunContext) -> CheckResult | None:
     if commands:
         lr = context.parameters["lr"]
         text += f"; the learning rate, {lr:g}, is far from the recipe's default"
-    elif not overfitting(context):  # else more epochs make it worse
+    else:
         min_factor = 1 if context.is_short else 3
         commands = suggest.train_longer(context, context.target_steps, min_factor)
     return CheckResult(

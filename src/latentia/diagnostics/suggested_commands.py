@@ -18,11 +18,13 @@ from latentia.diagnostics.command_text import (
     Name,
     format_call,
     format_command,
+    format_fit,
     format_flags,
     format_value,
     name_labels,
 )
 from latentia.diagnostics.run_context import RunContext
+from latentia.diagnostics.validation_curve import count_extensible_epochs
 from latentia.runs import recipes
 from latentia.runs.build import AUTOENCODER
 from latentia.runs.create import FIT_FILE
@@ -164,15 +166,15 @@ def lower_learning_rate(context: RunContext) -> list[str]:
 
 
 def train_longer(context: RunContext, steps: int, min_factor: float = 3) -> list[str]:
-    """Train for at least so many steps, and at least `min_factor` times the epochs."""
-    old = context.parameters.get("epochs", 0)
+    """Train for at least so many steps and `min_factor` times the epochs, unless it overfits."""
+    old = count_extensible_epochs(context)
     epochs = math.ceil(max(min_factor * old, old * steps / max(1, context.total_steps)))
     return retrain_run(context, f"epochs{epochs}", epochs=epochs) if epochs else []
 
 
 def train_closer(context: RunContext) -> list[str]:
-    """Train three times the epochs with a tenth of beta, for a smaller error."""
-    epochs, beta = 3 * context.parameters.get("epochs", 0), context.parameters.get("beta")
+    """Train three times the epochs with a tenth of beta, unless the run overfits."""
+    epochs, beta = 3 * count_extensible_epochs(context), context.parameters.get("beta")
     changes = {"epochs": epochs} | ({"beta": round_to_two_digits(beta / 10)} if beta else {})
     return retrain_run(context, f"epochs{epochs}", **changes) if epochs else []
 
@@ -236,8 +238,7 @@ def resume_training(context: RunContext, path: Path) -> list[str]:
         return [format_call("resume", str(path), *data, **name_labels(context.run))]
     fit = read_json(path / FIT_FILE)
     if fit and not fit["is_complete"] and not data:  # the same command plans what is left
-        values = {**fit["request"], "run": str(path)}
-        return [format_command("latentia", "fit", values.pop("data"), *format_flags(values))]
+        return [format_fit(fit["request"], path)]
     return [format_command("latentia", "resume", str(path), data=data)]
 
 

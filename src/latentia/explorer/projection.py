@@ -82,7 +82,7 @@ def project_principal_axes(vectors: np.ndarray) -> Projection:
     axes, ratios = np.zeros((2, d)), np.zeros(2)
     axes[:rank], ratios[:rank] = pca.components_, pca.explained_variance_ratio_
     first, second = (
-        f"principal axis {k}, {ratio:.0%} of the variance" for k, ratio in enumerate(ratios, 1)
+        f"principal axis {k}, {ratio:.0%} of the variance" for k, ratio in enumerate(ratios)
     )
     return Projection((vectors - pca.mean_) @ axes.T, pca.mean_, axes, (first, second))
 

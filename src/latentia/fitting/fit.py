@@ -4,7 +4,7 @@ import math
 import time
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -14,6 +14,7 @@ from latentia.api.train_and_load import add_labels, load
 from latentia.api.training import finish_training
 from latentia.core.errors import Error
 from latentia.core.files import make_file_name
+from latentia.core.parameters import validate_parameters
 from latentia.core.progress import enable_progress, print_note
 from latentia.core.tensors import ImageTensor
 from latentia.core.text import abbreviate_list
@@ -51,7 +52,7 @@ def fit(
     minutes: float = 10.0,
     run: str | Path | None = None,
     labels: Any = None,
-    features: str = "auto",
+    features: Literal["auto", "efficientnet", "none"] = "auto",
     progress: bool = True,
     **parameters: Any,
 ) -> Run:
@@ -100,6 +101,7 @@ def fit(
     >>> (run.path / "latents.csv").exists()
     True
     """
+    validate_parameters("latentia.fit", fit, {"features": features})
     names = {field.name for field in fields(Options)} & parameters.keys()
     values = {name: parameters.pop(name) for name in names}
     if isinstance(labels, str | Path):
@@ -261,7 +263,8 @@ def describe_request(request: FitRequest, reason: str, device: str) -> list[str]
         *(likelihood.notes or [f"likelihood: {type(likelihood).__name__}."]),
         f"features: {', '.join(filter(None, [parameters['features'], reason]))}.",
         f"augment: {parameters['augment']}; device: {device}.",
-        f"In {request.minutes:g} minutes, in {request.path}: {rules.FIRST_RECIPE} with "
-        f"{chosen['latent']} coordinates{second}, table of all images, report.",
+        f"In {request.minutes:g} minute{'s' * (request.minutes != 1)}, in {request.path}: "
+        f"{rules.FIRST_RECIPE} with {chosen['latent']} coordinates{second}, table of all images, "
+        "report.",
         *filter(None, [rules.describe_count(len(images))]),
     ]

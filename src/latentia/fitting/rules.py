@@ -19,7 +19,7 @@ from latentia.core.tensors import ImageTensor
 from latentia.data.reader import Size
 from latentia.latents.agreement import compute_participation_ratio
 from latentia.latents.probes import probe_labels
-from latentia.models.joint_pca import check_differences, find_axes
+from latentia.models.joint_pca import IMAGES_PER_LATENT, check_differences, find_axes
 from latentia.models.photo_vae import shift_images
 
 FIRST_RECIPE, PRIOR_RECIPE = "photo_vae", "latent_prior"
@@ -30,9 +30,8 @@ MAX_SIDE = 64
 SIDE_MULTIPLE = 8  # of resized images: three halvings of the decoder's sides
 MIN_SHRINKING = 8  # from which a line says what is lost
 
-# Coordinates, at most: those on which the trade of pixels and features was measured. An axis that
-# fewer images than this define is noise.
-MAX_LATENT, IMAGES_PER_LATENT = 64, 8
+# Coordinates, at most: those on which the trade of pixels and features was measured.
+MAX_LATENT = 64
 
 # Images of a step, at most, and steps of an epoch, at least: small sets need many steps more than
 # they need parallel work.

@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -169,3 +170,21 @@ def parse_dims(text: str | None, dims_by_kl: list[int]) -> list[int]:
             f" {n - 1} such as 0,3."
         )
     return dims_by_kl[: dims[0]] if is_top else dims
+
+
+def choose_dims(dims: Any, dims_by_kl: list[int]) -> list[int]:
+    """Return dimensions as Python gives them: a number of the first by rate, a list, or a text.
+
+    Raises: Error if it is none of these, or such a dimension does not exist.
+    """
+    if dims is None or isinstance(dims, str):
+        return parse_dims(dims, dims_by_kl)
+    try:
+        text = f"top:{dims}" if isinstance(dims, Integral) else ",".join(map(str, dims))
+        return parse_dims(text, dims_by_kl)
+    except (Error, TypeError):
+        n = len(dims_by_kl)
+        raise Error(
+            f"dims is {dims}; the model has {pluralize(n, 'latent dimension')}: give a number from "
+            f"1 to {n} for those of highest rate (KL), or a list of numbers from 0 to {n - 1}."
+        ) from None

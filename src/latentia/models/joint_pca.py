@@ -17,6 +17,7 @@ ERROR_LIMIT = 1.15  # of the linear map, as a multiple of pixel PCA's; networks 
 MAX_WEIGHT, WEIGHT_STEPS = 1000.0, 8  # of the bisection between 1 and the largest weight
 MAX_ROWS = 4000  # images that choose the weight
 OVERSAMPLING, POWER_ITERATIONS = 16, 5  # of the randomized decomposition
+IMAGES_PER_LATENT = 8  # at least, of a training: an axis that fewer images define is noise
 
 
 class Axes(NamedTuple):

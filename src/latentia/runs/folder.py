@@ -89,8 +89,11 @@ class RunFolder(TrainingFolder):
 
     @property
     def is_complete(self) -> bool:
-        """Whether the training has ended; of a run without its state, whether it has weights."""
-        state = read_metadata(self.state) if self.state.exists() else {}
+        """Whether the training has ended; of a run without its state, whether it has weights.
+
+        Only headers are read. All bytes of a file are compared with its checksum when it is used.
+        """
+        state = read_metadata(self.state, check=False) if self.state.exists() else {}
         return state.get("complete", self.weights.exists())
 
     @property

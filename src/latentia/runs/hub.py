@@ -19,7 +19,6 @@ from latentia.runs.recipes import DIFFUSERS, list_recipes
 from latentia.training.checkpoint import atomic_write, read_json
 
 PREFIX = "hub:"
-ADVICE = "check name and connection; for a private run log in: hf auth login"  # on every error
 REPOSITORY_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 MODEL_FILES = ("run.json", "weights.safetensors")
 PARENT_FILES = [f"{AUTOENCODER}/{name}" for name in MODEL_FILES]
@@ -76,7 +75,29 @@ def fetch_run(name: str) -> Path:
             path = folder / last_version.read_text("utf-8") / run_name
             if path.exists():  # a person may have emptied a part of the cache
                 return path
-        raise Error(f"{label} cannot be fetched: {summarize_exception(error)}; {ADVICE}") from None
+        raise Error(f"{label} cannot be fetched: {explain_hub_error(error)}") from error
+
+
+def explain_hub_error(error: Exception) -> str:
+    """Return why the library of the hub failed, and what to do."""
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    if isinstance(error, OfflineModeIsEnabled):
+        return "HF_HUB_OFFLINE is set, which allows no connection; unset it."
+    if re.search("Connect|Timeout", type(error).__name__):  # of httpx, or of the system
+        return "the hub does not answer; check the connection, or try again later."
+    return f"{summarize_exception(error)}; check the name; for a private run log in: hf auth login"
+
+
+@contextmanager
+def convert_hub_errors(problem: str) -> Iterator[None]:
+    """Convert what the library of the hub raises in the block to one sentence on the problem."""
+    try:
+        yield
+    except Error:
+        raise
+    except Exception as error:
+        raise Error(f"{problem}: {explain_hub_error(error)}") from error
 
 
 @contextmanager

@@ -2,10 +2,12 @@
 
 import filecmp
 from contextlib import suppress
+from operator import itemgetter
 
 from latentia.core.errors import Error
 from latentia.runs.build import AUTOENCODER
 from latentia.runs.folder import RunFolder
+from latentia.training.checkpoint import read_metadata
 
 
 def find_learned_prior(run: RunFolder) -> RunFolder | None:
@@ -21,5 +23,6 @@ def find_learned_prior(run: RunFolder) -> RunFolder | None:
                 if copy.exists() and filecmp.cmp(copy, run.weights, shallow=False):
                     prior = RunFolder.open(path)
                     if prior.metadata["images"]["labels"] == labels and prior.is_complete:
-                        priors.append(prior)
-    return max(priors, key=lambda prior: prior.weights.stat().st_mtime, default=None)
+                        read_metadata(prior.weights, check=False)  # no file, or a part of it
+                        priors.append((prior.weights.stat().st_mtime, prior))
+    return max(priors, key=itemgetter(0), default=(0.0, None))[1]

@@ -133,9 +133,9 @@ def read_tensors(path: Path, *, check: bool = True) -> tuple[dict[str, Tensor], 
         return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
 
 
-def read_metadata(path: Path) -> dict[str, Any]:
+def read_metadata(path: Path, *, check: bool = True) -> dict[str, Any]:
     """Read the header's metadata only. Raises: Error as `read_tensors` does."""
-    with _open_tensors(path) as (_, metadata):
+    with _open_tensors(path, check) as (_, metadata):
         return metadata
 
 

@@ -61,7 +61,7 @@ class ArrayReader:
         )
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
-        MaskFolder(preprocessing.mask_folder).refuse_for(self.source_name)
+        MaskFolder(preprocessing.mask_folder).refuse_masks(self.source_name)
         row, everything = 0, self.images_by_split.values()
         size = min(CHUNK_SIZE, CHUNK_VALUES // math.prod(out.shape[1:]) + 1)
         for images in everything:

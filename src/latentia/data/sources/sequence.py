@@ -80,7 +80,7 @@ class SequenceReader:
         if self.image_files:
             self.image_files.decode_into(out, preprocessing)
             return
-        MaskFolder(preprocessing.mask_folder).refuse_for(self.source_name)
+        MaskFolder(preprocessing.mask_folder).refuse_masks(self.source_name)
         for k in show_progress(range(len(out)), len(out), f"{self.source_name}: reading images"):
             label = f"Item {k} of {self.source_name}"
             try:
