@@ -26,7 +26,7 @@ from latentia.core.progress import print_note
 from latentia.data.reader import Columns
 
 CACHE_VERSION = 2  # of the folder's contents and of decoding: part of every key
-Entry = tuple[np.ndarray, Columns, dict[str, Any]]  # pixels, columns, metadata
+Entry = tuple[Any, Columns, dict[str, Any]]  # pixels, columns, metadata
 MAX_IN_MEMORY_BYTES = 2**28  # bytes of pixels; larger files are mapped
 READ_ERRORS = (OSError, ValueError, EOFError, KeyError, BadZipFile, zlib.error)
 ABANDONED_SECONDS = 7 * 86400  # age of a half-written folder that no process is writing

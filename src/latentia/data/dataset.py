@@ -252,22 +252,19 @@ class Images:
         if self._metadata:
             source = self._metadata["source"]
             raise Error(f"the run's images ({source}) cannot be found here; give them with --data.")
-        key, labels = self._pixels_key, self.source.labels
-        contents = self.load_cached(key) or self.decode_and_cache(key) if key else None
-        return join_labels(contents or self.decode_all(None), labels, self.source.reading)
+        key, reading = self._pixels_key, self.source.reading
+        entry = cache.load_entry(key) or self.decode_and_cache(key) if key else None
+        contents = make_cached_images(*(entry or self.decode_all(None)), reading)
+        return join_labels(contents, self.source.labels, reading)
 
-    def load_cached(self, key: str, just_written: bool = False) -> CachedImages | None:
-        entry = cache.load_entry(key, just_written)
-        return make_cached_images(*entry, self.source.reading) if entry else None
-
-    def decode_and_cache(self, key: str) -> CachedImages | None:
+    def decode_and_cache(self, key: str) -> cache.Entry | None:
         with cache.write_entry(key) as folder:
-            contents = self.decode_all(folder)
+            entry = self.decode_all(folder)
             if folder and cache.is_complete(folder):
-                contents = None  # Windows renames no folder with a mapped file
-        return self.load_cached(key, just_written=True) or contents
+                entry = None  # Windows renames no folder with a mapped file
+        return cache.load_entry(key, just_written=True) or entry
 
-    def decode_all(self, folder: Path | None) -> CachedImages:
+    def decode_all(self, folder: Path | None) -> cache.Entry:
         """Decode every image, into a folder of the cache if one is given."""
         info, levels = self._info, Levels()
         preprocessing = replace(self.preprocessing, levels=levels)
@@ -295,4 +292,4 @@ class Images:
         }
         if folder and isinstance(pixels, np.ndarray):
             cache.finish_entry(folder, pixels, info.labels.columns, metadata)
-        return make_cached_images(pixels, info.labels.columns, metadata, self.source.reading)
+        return pixels, info.labels.columns, metadata
