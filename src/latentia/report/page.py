@@ -93,23 +93,19 @@ def write_report(
     count = sum(run.metadata["parameters"].values())
     headlines["parameters"] = f"{count:,}"
     reports = [diagnosis, prior_diagnosis]
-    path, content = run.path / "report.html", {"headlines": headlines, "diagnoses": reports}
-    page = _render_page(run, {**content, "overview": overview, "sections": sections})
-    atomic_write(path, page.encode(errors="replace"))
-    return path
+    content = {"headlines": headlines, "diagnoses": reports}
+    return _write_page(run, {**content, "overview": overview, "sections": sections})
 
 
 def write_first_report(run: RunFolder, images: Images) -> Path:
     """Write the coordinates' part of the report, before they have pictures; return its path."""
     overview = make_first_overview(Evaluation(run, images, images.split("train")))
-    page = _render_page(
-        run, {"overview": overview, "headlines": {}, "sections": [], "diagnoses": []}
-    )
-    atomic_write(run.path / "report.html", page.encode(errors="replace"))
-    return run.path / "report.html"
+    content = {"overview": overview, "headlines": {}, "sections": [], "diagnoses": []}
+    return _write_page(run, content)
 
 
-def _render_page(run: RunFolder, content: dict[str, Any]) -> str:
+def _write_page(run: RunFolder, content: dict[str, Any]) -> Path:
+    """Write report.html, and return its path."""
     environment = jinja2.Environment(autoescape=True, trim_blocks=True)
     environment.filters |= {"keep_options": _keep_options, "format_command": _format_command}
     template = environment.from_string((Path(__file__).parent / "page.html").read_text("utf-8"))
@@ -120,7 +116,9 @@ def _render_page(run: RunFolder, content: dict[str, Any]) -> str:
         settings += [(f"{group}: {name}", value) for name, value in metadata[group].items()]
     # what is unset says nothing
     settings = [(k, _format_setting(v)) for k, v in settings if v not in (None, "", [], {})]
-    return template.render(run=run, settings=settings, **content)
+    page, path = template.render(run=run, settings=settings, **content), run.path / "report.html"
+    atomic_write(path, page.encode(errors="replace"))
+    return path
 
 
 def _keep_options(text: str) -> str:
