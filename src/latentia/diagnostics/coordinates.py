@@ -8,7 +8,7 @@ from latentia.core.text import pluralize
 from latentia.data.splits import evenly_spaced_rows
 from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.check import ERROR, NOTE, WARNING, CheckResult, define_check
-from latentia.diagnostics.latents import MIN_EXPLAINED, MIN_RATE, get_beta, get_rate
+from latentia.diagnostics.latents import MIN_EXPLAINED, carries_information, get_beta
 from latentia.diagnostics.run_context import RunContext
 from latentia.diagnostics.validation_curve import find_overfitting
 from latentia.latents.agreement import compute_participation_ratio
@@ -41,8 +41,7 @@ def no_better_than_pca(context: RunContext) -> CheckResult | None:
     Suggested change: more --epochs with a tenth of --beta, unless it overfits, or half the --weight
     of the features; else use the principal components.
     """
-    rate = get_rate(context)
-    if rate is None or rate < MIN_RATE or not context.has_latents:
+    if not carries_information(context):
         return None
     if context.has_few_steps or not context.complete:  # more steps may be enough
         return None
@@ -98,8 +97,7 @@ def colors_not_learned(context: RunContext) -> CheckResult | None:
 
     Suggested change: more --epochs with a tenth of --beta, unless it overfits.
     """
-    rate = get_rate(context)
-    if rate is None or rate < MIN_RATE or not context.has_latents or not context.complete:
+    if not carries_information(context) or not context.complete:
         return None
     images, decoded = context.decoded_means
     true, reconstructed = (x - x.mean(1, keepdim=True) for x in (images, decoded))
@@ -139,10 +137,7 @@ def details_not_described(context: RunContext) -> CheckResult | None:
     Suggested change: twice the --latent, if there are 8 images for each; --tiles for images of many
     small objects.
     """
-    rate = get_rate(context)
-    if rate is None or rate < MIN_RATE or not context.has_latents or not context.complete:
-        return None
-    if not are_images_hard(context):
+    if not (carries_information(context) and context.complete and are_images_hard(context)):
         return None
     pca_mse, dims = measure_pca_error(context)
     latent = 2 * context.parameters.get("latent", 0)
@@ -170,8 +165,7 @@ def correlated_coordinates(context: RunContext) -> CheckResult | None:
     Suggested change: latentia traverse RUN IMAGE --axes principal, and latentia encode RUN --axes
     principal.
     """
-    rate = get_rate(context)
-    if rate is None or rate < MIN_RATE or not context.has_latents:
+    if not carries_information(context):
         return None
     mean = context.latent_table.mean
     active = np.flatnonzero(mean.var(0) > ACTIVE_VARIANCE)

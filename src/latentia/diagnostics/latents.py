@@ -38,6 +38,11 @@ def get_rate(context: RunContext) -> float | None:
     return float(rates[-1]) if len(rates) else None
 
 
+def carries_information(context: RunContext) -> bool:
+    """Whether the run has latents of its own, at a rate by which images can be distinguished."""
+    return (get_rate(context) or 0) >= MIN_RATE and context.has_latents
+
+
 def get_beta(context: RunContext) -> float | None:
     """Return the last weight of the rate.
 
