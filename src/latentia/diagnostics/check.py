@@ -71,13 +71,12 @@ class Check:
         )
 
 
-def define_check(kind: str, *, threshold: str, early: bool = False):
+def define_check(
+    kind: str, *, threshold: str, early: bool = False
+) -> Callable[[Callable[[RunContext], CheckResult | None]], Check]:
     """Decorate a function (RunContext) -> CheckResult | None as a Check."""
 
-    def make_check(function: Callable[[RunContext], CheckResult | None]) -> Check:
-        return Check(kind, threshold, function, early)
-
-    return make_check
+    return lambda function: Check(kind, threshold, function, early)
 
 
 def format_finding(finding: Finding) -> str:

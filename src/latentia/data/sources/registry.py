@@ -60,17 +60,15 @@ class DataSource(NamedTuple):
         return is_name or (self.takes_argument and text.startswith(f"{name}:"))
 
 
-def open_hub_table(text: str) -> TableReader:
-    return TableReader(text, parse_hub_name(text))
-
-
 DATA_SOURCES: Registry[DataSource] = Registry("data source")
 for _name in SYNTHETIC_MODULES:
     DATA_SOURCES.register(_name)(DataSource(SyntheticReader))
 for _name, _location in KNOWN_DATASETS.items():
     _open = partial(TableReader, location=_location)
     DATA_SOURCES.register(_name)(DataSource(_open, takes_argument=False, can_stream=True))
-_hub = DataSource(open_hub_table, can_stream=True, usage="hub:OWNER/NAME")
+_hub = DataSource(
+    lambda text: TableReader(text, parse_hub_name(text)), can_stream=True, usage="hub:OWNER/NAME"
+)
 DATA_SOURCES.register("hub")(_hub)
 
 
