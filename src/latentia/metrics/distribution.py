@@ -1,6 +1,6 @@
 """Fréchet and kernel distances between two sets of features, with standard errors."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -20,17 +20,6 @@ class DistanceEstimate(NamedTuple):
     def __str__(self) -> str:
         """The value ± half of its 95 % interval."""
         return format_with_error(self.value, 1.96 * self.error)
-
-
-class _PassThrough(nn.Module):
-    """Identity in place of torchmetrics' feature network."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.num_features = width
-
-    def forward(self, features: Tensor) -> Tensor:
-        return features
 
 
 def frechet_distance(real: Float[Tensor, "n d"], samples: Float[Tensor, "m d"]) -> float:
@@ -65,8 +54,10 @@ def frechet_distance(real: Float[Tensor, "n d"], samples: Float[Tensor, "m d"]) 
     """
     from torchmetrics.image.fid import FrechetInceptionDistance
 
+    network: Any = nn.Identity()  # in place of torchmetrics' feature network
+    network.num_features = real.shape[1]
     # no synchronisation: this process holds the features of all
-    metric = FrechetInceptionDistance(feature=_PassThrough(real.shape[1]), sync_on_compute=False)
+    metric = FrechetInceptionDistance(feature=network, sync_on_compute=False)
     metric.update(real, real=True)
     metric.update(samples, real=False)
     return max(0.0, metric.compute().item())
