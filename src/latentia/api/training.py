@@ -70,7 +70,7 @@ def start_run(
 
 
 def resume_run(
-    run: str | Path, data: Any = None, profile: bool = False, epochs: int | None = None
+    run: str | Path, data: Any = None, epochs: int | None = None
 ) -> tuple[RunFolder, Iterator[Event]]:
     """Open an interrupted run, and return it with its remaining events; none if complete.
 
@@ -80,7 +80,7 @@ def resume_run(
     with ExitStack() as lock:
         run_on_rank0(lambda: lock.enter_context(folder.hold_lock()))
         folder, plan = _open_training(folder.path, data, epochs)
-        return folder, _train_and_report(folder, plan, lock.pop_all(), profile)
+        return folder, _train_and_report(folder, plan, lock.pop_all())
 
 
 def _open_training(
