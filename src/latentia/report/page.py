@@ -37,6 +37,7 @@ from latentia.report.figures import (
 from latentia.report.grids import encode_gif
 from latentia.report.latent_figures import shorten_key
 from latentia.report.level_figures import make_level_section
+from latentia.report.methods import describe_methods
 from latentia.report.overview import make_first_overview, make_overview
 from latentia.report.prior_figures import N_FRAMES, decode_trajectory, draw_error_by_time
 from latentia.report.rate_distortion_figures import draw_beta_curve
@@ -116,7 +117,8 @@ def _write_page(run: RunFolder, content: dict[str, Any]) -> Path:
         settings += [(f"{group}: {name}", value) for name, value in metadata[group].items()]
     # what is unset says nothing
     settings = [(k, _format_setting(v)) for k, v in settings if v not in (None, "", [], {})]
-    page, path = template.render(run=run, settings=settings, **content), run.path / "report.html"
+    page = template.render(run=run, methods=describe_methods(run), settings=settings, **content)
+    path = run.path / "report.html"
     atomic_write(path, page.encode(errors="replace"))
     return path
 

@@ -1,0 +1,35 @@
+"""The paragraph of the report for the methods section of a paper."""
+
+from importlib.metadata import version
+
+import pytest
+
+import latentia
+from latentia.report.methods import describe_methods
+from latentia.training.log import read_rows
+
+
+def test_the_paragraph_has_the_facts_of_the_run(toy):
+    run = toy("run", epochs=4)
+    text, (first, *_) = describe_methods(run), run.metadata["machine"]["torch"].split("+")
+    count = run.metadata["images"]["count"]
+    assert f"The recipe mnist_mlp_vae of latentia {version('latentia')} (PyTorch {first}," in text
+    assert f"was trained on {count['train']} images of 28x28 pixels and 1 channel. Held" in text
+    assert f"were {count['validation']} for validation and {count['test']} for the test." in text
+    assert f"have {sum(run.metadata['parameters'].values()):,} parameters." in text
+    assert "--latent 3 --epochs 4 --batch 16 --lr 0.001 --seed 0 --precision fp32;" in text
+    best = [r["epoch"] for r in read_rows(run.path / "log.jsonl") if r.get("is_best")][-1]
+    assert text.endswith(f"are those of epoch {best}, with the lowest validation loss.")
+
+
+@pytest.mark.report
+def test_the_report_has_it_with_modifiers_and_without_validation(array_file, trained):
+    knobs = {"data": array_file, "hidden": 8, "latent": 3, "batch": 16, "epochs": 1}
+    options = latentia.Options(validation=0.0)
+    edits = {"free_bits": {"free_bits": 0.3}}
+    run = trained("run", "mnist_mlp_vae", knobs, modifiers=edits, options=options)
+    page = latentia.load(run.path).report().read_text("utf-8")
+    paragraph = page.partition("<h2>Methods</h2>")[2].partition("</p>")[0]
+    assert "Held out were 0 for validation" in paragraph
+    assert "--free-bits</span> 0.3;" in paragraph
+    assert paragraph.endswith("The weights are those of the last step.")
