@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import latentia
 from latentia.runs.folder import RunFolder
 
@@ -12,7 +14,8 @@ def load_or_train(
 ) -> RunFolder:
     if not (path / "report.html").exists():  # the last file of a training
         if path.exists():
-            latentia.resume(path)
+            in_memory = {k: v for k, v in parameters.items() if isinstance(v, np.ndarray | dict)}
+            latentia.resume(path, **in_memory)
         else:
             latentia.train(recipe, run=path, options=options, **parameters)
     return RunFolder.open(path)
