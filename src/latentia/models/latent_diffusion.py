@@ -211,14 +211,21 @@ class LatentDiffusion(Model):
         coeffs = broadcast_coefficients(self.path.coefficients(t), z)
         return to_prediction(self.path.target, output, z, coeffs)
 
-    def sample(self, n: int, **options: Any) -> ImageTensor:
+    def sample(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        cond: Tensor | None = None,
+        sampling: SamplingOptions | None = None,
+    ) -> ImageTensor:
         """Draw n images (n, c, h, w) in [0, 1] from the learned prior; see `Model.sample`.
 
-        options: those of `sample_trajectory`. By default labels have the frequencies of the
-        training images, and an image condition is dropped. Raises: Error if the model cannot take
-        the condition
+        By default labels have the frequencies of the training images, and an image condition is
+        dropped. Raises: Error if the model cannot take the condition
         """
-        return draw_images(self.autoencoder, self.draw_latents(n, **options))
+        z = self.draw_latents(n, seed=seed, cond=cond, sampling=sampling)
+        return draw_images(self.autoencoder, z)
 
     def draw_latents(self, n: int, **options: Any) -> Latents:
         """Return the latents that `sample` decodes: the last step, since all take gigabytes."""
