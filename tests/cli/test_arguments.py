@@ -29,11 +29,11 @@ def test_a_value_that_begins_with_a_dash_is_told_how_it_is_written():
 
 
 def test_a_word_without_its_option_is_named_with_the_option_of_images(capsys):
-    text = "photos/ belongs to no option, such as --data FOLDER; latentia {} --help shows its"
+    text = "No option stands before photos/, as --data before a folder; latentia {} --help "
     assert error(capsys, "train", "conv_vae", "photos/").startswith(text.format("train conv_vae"))
     words = ["encode", "run", "photos/", "--beta", "1"]
     assert error(capsys, *words).startswith(text.format("encode"))
-    text = "b, c belong to no option; latentia push --help shows its options."
+    text = "No option stands before b, c; latentia push --help shows its options."
     assert error(capsys, "push", "run", "me/x", "b", "c") == text
 
 

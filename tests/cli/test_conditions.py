@@ -335,11 +335,6 @@ def test_the_command_draws_analogies(run, tmp_path, capsys):
             ["--cond", "colour"],
             "--cond names colour; digits:100 has label: name o",
         ),
-        (
-            "photo_vae",
-            ["--features", "none", "--cond", "colour"],
-            "--cond names colour; digits:100",
-        ),
         ("mnist_mlp_vae", ["--cond", "label", "--track", "FILE"], "--track is a file without a la"),
     ],
 )

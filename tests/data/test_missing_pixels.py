@@ -95,7 +95,7 @@ def test_without_missing_pixels_the_bits_are_those_of_the_image(tmp_path):
     ways = write(tmp_path, np.ones_like(masks), pixels=pixels)
     plain, _ = read(str(tmp_path / "other"), "7x9")
     reasons = {
-        "alpha": "no pixel has an opacity below one half",
+        "alpha": "no pixel is more than half transparent",
         "nan": "no value is NaN",
         "masks": "all masks are white",
     }
@@ -110,7 +110,7 @@ def test_without_missing_pixels_the_bits_are_those_of_the_image(tmp_path):
 def test_images_without_an_alpha_channel_have_no_missing_pixels():
     """A run of --missing alpha reads such images too, so that they are no error."""
     images = open_images(Source("digits:20", Reading(missing="alpha")))
-    text = "no pixel is missing, since no pixel has an opacity below one half (--missing)."
+    text = "no pixel is missing, since no pixel is more than half transparent (--missing)."
     assert any(text in note for note in images.notes)
 
 

@@ -514,7 +514,7 @@ def test_few_steps_of_a_closed_form_are_those_of_its_images(tmp_path):
     assert not one.is_short  # its coordinates are checked
     started = duration.few_steps(one)
     assert (started.severity, started.values["steps"]) == ("WARNING", 87)
-    text = "its coordinates say at least what these say. Its images"  # also if that is little
+    text = "its coordinates carry as much as these. Its images"  # also if that is little
     assert text in started.consequence
     one.__dict__["total_steps"] = 300
     assert duration.few_steps(one) is None

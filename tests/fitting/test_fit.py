@@ -556,6 +556,8 @@ def test_coordinates_without_a_label_have_no_learned_prior(photos, set_times, ca
     assert " coordinates, table of all images, report." in err
     assert not Path("runs/photos-prior").exists()
     assert latentia.load("runs/photos").model.column == "label"
+    advice = latentia.load("runs/photos").diagnose().advice
+    assert "makes the run, table and report" in advice
     check_bits()
     assert main(words) == 0
     assert last_line_of_error(capsys, *list_words(photos)).startswith("runs/photos holds another ")

@@ -20,6 +20,7 @@ from latentia.nets.critic import Critic, PatchCritic, ResidualCritic
 from latentia.nets.film import Modulation
 from latentia.nets.generator import DCGenerator, ResidualGenerator
 from latentia.nets.initialization import init_glorot, init_he
+from latentia.nets.label_effect import LabelEffect
 from latentia.nets.vaegan import BATCH_STATISTICS_NORM
 from latentia.training.optimizers import Adam
 from latentia.training.step import PlayerStep
@@ -150,6 +151,8 @@ def shake_modulations(model):
         if isinstance(module, Modulation):
             weight = module.film.linear.weight
             weight.data = 0.03 * torch.randn(weight.shape, generator=draw)
+        elif isinstance(module, LabelEffect):
+            module.table.data = 0.03 * torch.randn(module.table.shape, generator=draw)
 
 
 def weights(player):

@@ -16,6 +16,7 @@ from latentia.models.vae import VAE
 from latentia.nets.column_condition import ColumnCondition, use_columns, use_path
 from latentia.nets.conv import ConvDecoder, ConvEncoder
 from latentia.nets.film import Modulation
+from latentia.nets.label_effect import LabelEffect
 from latentia.nets.ladder import LadderDecoder, LadderEncoder
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
 from latentia.nets.principal import PrincipalDecoder, PrincipalEncoder
@@ -103,6 +104,8 @@ def test_the_order_of_classes_changes_nothing(name):
         if isinstance(module, Modulation):
             weight = module.film.linear.weight
             weight.data = weight.data[:, order]
+        elif isinstance(module, LabelEffect):
+            module.table.data = module.table.data[order]
     numbers = order.argsort()[batch.columns["label"]]
     after = total(model, batch._replace(columns={"label": numbers}))
     torch.testing.assert_close(after, before, rtol=1e-12, atol=0)

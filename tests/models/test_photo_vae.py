@@ -8,6 +8,7 @@ import latentia
 from latentia.core.errors import Error
 from latentia.core.modes import evaluation_mode
 from latentia.models import photo_vae, pretrained_features
+from latentia.models.augmentation import shift_images
 from latentia.models.image_sample import ImageSample
 from latentia.models.pretrained_features import load_network
 from latentia.nets.principal import PrincipalDecoder, extend_logit
@@ -252,14 +253,14 @@ def test_shifted_images_are_crops_of_the_image_mirrored_at_its_edges():
     images = torch.randn(9, 3, 20, 33)
     mirrored = torch.nn.functional.pad(images, (3, 3, 2, 2), "reflect")
     places = torch.rand(9, 2)
-    shifted = photo_vae.shift_images(images, places)
+    shifted = shift_images(images, places)
     for image, place, whole in zip(shifted, places, mirrored, strict=True):
         top, left = (place * torch.tensor([5, 7])).int()
         assert torch.equal(image, whole[:, top : top + 20, left : left + 33])
     middle = torch.full((9, 2), 0.5)
-    assert torch.equal(photo_vae.shift_images(images, middle), images)
+    assert torch.equal(shift_images(images, middle), images)
     last = torch.tensor([0.0, 1 - 2**-24]).expand(9, 2)
-    assert torch.equal(photo_vae.shift_images(images, last), mirrored[:, :, :20, 6:])
+    assert torch.equal(shift_images(images, last), mirrored[:, :, :20, 6:])
 
 
 def test_training_shows_images_shifted_by_all_places(train):

@@ -98,8 +98,8 @@ def _run_parser(
     problem = problem.partition(" For full helptext")[0].rstrip(".")
     unknown = problem.removeprefix("Unrecognized options: ")
     if unknown != problem and not unknown.startswith("-"):
-        example = ", such as --data FOLDER" if "data" in list_parameters(command) else ""
-        problem = f"{unknown} belong{'s' * (',' not in unknown)} to no option{example}"
+        problem = f"No option stands before {unknown}"
+        problem += ", as --data before a folder" if "data" in list_parameters(command) else ""
     if problem.startswith("Missing value"):
         problem += ", and one that begins with a dash is written with =, such as --cond=-1"
     raise Error(f"{problem}; {program} --help shows its options.")

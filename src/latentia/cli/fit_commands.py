@@ -18,9 +18,9 @@ def fit(
 
     An encoder and decoder are trained, then a learned prior; the table of all images and one report
     follow. The commands are printed, and the same command continues one that was killed. All
-    options of `latentia train photo_vae` hold too, in place of what the rules choose. With --cond
-    COLUMN the coordinates leave that label out, such as the plate of each image, and there is no
-    learned prior.
+    options of `latentia train photo_vae` hold too, in place of what the rules choose. --cond
+    COLUMN removes a known label, such as the plate, from the coordinates; such a fit learns no
+    prior.
 
     Parameters
     ----------

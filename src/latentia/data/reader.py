@@ -15,7 +15,10 @@ from latentia.data.reading import PageOptions, Reading
 
 Size = tuple[int, int]  # height, width
 MAX_SIDE = 2**15  # pixels
-NONE_MISSING = {"alpha": "no pixel has an opacity below one half", "nan": "no value is NaN"}
+NONE_MISSING = {
+    "alpha": "no pixel is more than half transparent",
+    "nan": "no value is NaN",
+}
 Columns = dict[str, np.ndarray]  # one row an image
 Classes = dict[str, list[str] | None]  # class names by column; None: numbers or images
 

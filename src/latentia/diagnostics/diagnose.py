@@ -1,6 +1,7 @@
 """Diagnosis of a run: all checks, the findings in order of severity, and a one-line verdict."""
 
 import html
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
@@ -125,15 +126,20 @@ def describe_fit(context: RunContext, findings: list[Finding]) -> str:
     """Return how `latentia fit` trains its runs anew, if commands train one of them; else ""."""
     path = Path(context.parameters.get(AUTOENCODER) or context.run.path)
     commands = [command for finding in findings for command in finding.suggested_commands]
-    fit = read_json(path / FIT_FILE)
-    if not fit or not any(command.startswith("latentia train ") for command in commands):
+    if not any(command.startswith("latentia train ") for command in commands):
+        return ""
+    fit = None
+    with suppress(DamageError):  # a report does not need this file
+        fit = read_json(path / FIT_FILE)
+    if not fit:
         return ""
     moved = suggest.list_moved_data(context)
     request = {**fit["request"], **({"data": moved[0]} if moved else {})}
     change = "" if context.is_prior else "the changed option, or "
+    runs = "the run" if "cond" in request else "both runs"
     return (
         f"These commands train one run alone. With {change}more --minutes in place of --epochs, "
-        f"`{format_fit(request, find_unused_path(path))}` makes both runs, table and report."
+        f"`{format_fit(request, find_unused_path(path))}` makes {runs}, table and report."
     )
 
 

@@ -63,7 +63,7 @@ def few_steps(context: RunContext) -> CheckResult | None:
         return None
     n_images = context.run.metadata["images"]["count"]["train"]
     consequence = (
-        "It starts from principal components, and its coordinates say at least what these say. Its "
+        "It starts from principal components, and its coordinates carry as much as these. Its "
         "images, and the details of samples, need more steps."
         if context.starts_fitted
         else "After so few steps a network is still near its random start, and its images"

@@ -78,8 +78,8 @@ def fit(
         whether stderr shows the progress, as in `train`
     **parameters
         parameters of the encoder's recipe, such as `latent` or `size`, in place of those that the
-        rules choose; options of every training, such as `seed`; and `cond`, a label column that
-        the coordinates leave out, such as the plate: there is then no learned prior
+        rules choose; options of every training, such as `seed`; and `cond`, a label column, such as
+        the plate, that the coordinates leave out, in a fit without a learned prior
 
     Returns
     -------
@@ -123,6 +123,8 @@ def make_request(
 ) -> FitRequest:
     """Open the images, and print what is understood of them."""
     begin = time.perf_counter()
+    if parameters.get("cond", "") is None:
+        parameters = {name: v for name, v in parameters.items() if name != "cond"}
     check_minutes(minutes)
     for name in ("init", "track"):  # which concern one of the trainings
         if getattr(options, name) is not None:

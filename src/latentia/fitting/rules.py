@@ -19,8 +19,8 @@ from latentia.core.tensors import ImageTensor
 from latentia.data.reader import Size
 from latentia.latents.agreement import compute_participation_ratio
 from latentia.latents.probes import probe_labels
+from latentia.models.augmentation import shift_images
 from latentia.models.joint_pca import IMAGES_PER_LATENT, check_differences, find_axes
-from latentia.models.photo_vae import shift_images
 
 FIRST_RECIPE, PRIOR_RECIPE = "photo_vae", "latent_prior"
 

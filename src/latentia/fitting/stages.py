@@ -241,8 +241,8 @@ class Fit:
 
     def _list_arguments(self, stage: Stage) -> tuple[dict[str, Any], Modifiers]:
         parameters = self._add_data(stage, self.request.data)
-        own = inspect.signature(find_recipe(stage["recipe"])).parameters
-        return parameters, take_modifiers(parameters, own)
+        recipe_parameters = inspect.signature(find_recipe(stage["recipe"])).parameters
+        return parameters, take_modifiers(parameters, recipe_parameters)
 
     def _format_training(self, stage: Stage) -> str:
         options = {**list_options(self.request.options), "run": stage["run"]}

@@ -14,6 +14,9 @@ from latentia.core.tensors import ImageTensor, to_float32
 
 MAX_ANGLE, MAX_SHIFT = math.radians(15), 1 / 8  # of rotate, and of shift as a fraction of a side
 MAX_BRIGHTNESS, MAX_CONTRAST, MAX_SATURATION = 0.1, 0.25, 0.5
+# Of `shift_images`. Of photographs of clothing at 64x56 shifts by 6 were worse than none after 14
+# epochs, and by 3 better; of CIFAR-10 at 32x32 shifts by 3 and by 4 were alike.
+MAX_SHIFT_PIXELS = 3
 N_NUMBERS = 3  # random numbers that a transformation of an image takes at most
 
 Numbers = Float[Tensor, "b 3"]  # uniform in [0, 1)
@@ -92,3 +95,21 @@ def _resample(images: ImageTensor, theta: Float[Tensor, "b 2 3"]) -> ImageTensor
     """Bilinear images of affine maps, mirrored at the edges."""
     grid = F.affine_grid(theta, list(images.shape), align_corners=False).to(images)
     return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+
+
+def shift_images(images: ImageTensor, places: Float[Tensor, "b 2"]) -> ImageTensor:
+    """Shift images by at most 3 pixels and a tenth of their sides, and mirror them at the edges.
+
+    places: of each image from 0, the furthest down and right, to below 1, the furthest up and left
+    """
+    sides, device = images.shape[2:], images.device
+    reach = [min(MAX_SHIFT_PIXELS, side // 10) for side in sides]
+    starts = (places * (2 * torch.tensor(reach, device=device) + 1)).long()
+    rows, columns = (
+        start[:, None] + torch.arange(side, device=device)
+        for start, side in zip(starts.T, sides, strict=True)
+    )
+    margins = [pixels for pixels in reversed(reach) for _ in range(2)]
+    number = torch.arange(len(images), device=device)[:, None, None]
+    shifted = F.pad(images, margins, "reflect")[number, :, rows[:, :, None], columns[:, None]]
+    return shifted.permute(0, 3, 1, 2)

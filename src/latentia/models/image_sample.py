@@ -1,4 +1,4 @@
-"""Images of a training, for closed forms that are fitted to a part of them."""
+"""Evenly spaced sample of the training images, to which a closed form is fitted."""
 
 import torch
 from torch import Tensor

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -16,19 +15,18 @@ from latentia.core.progress import print_note, show_progress
 from latentia.core.seeding import noise, uniform
 from latentia.core.tensors import ImageTensor, PerImage
 from latentia.losses.likelihoods import Likelihood
+from latentia.models.augmentation import shift_images
 from latentia.models.image_sample import ImageSample, mark_missing
 from latentia.models.joint_pca import choose_weight, fit_feature_axes, fit_joint_pca
 from latentia.models.pretrained_features import BATCH, extract_features, is_stored, load_network
 from latentia.models.sharpening import Pair, Sharpener, select_pair
 from latentia.models.vae import VAE
-from latentia.nets.column_condition import ColumnCondition, LabelEffect, use_columns
+from latentia.nets.column_condition import ColumnCondition, use_columns
 from latentia.nets.efficientnet import FEATURE_DIMS, EfficientNetLite0
+from latentia.nets.label_effect import LabelEffect
 from latentia.nets.principal import PrincipalDecoder, PrincipalEncoder
 
 MAX_VALUES = 2**26  # pixel values that the closed form is fitted to: 256 MB
-# Pixels. Of photographs of clothing at 64x56 shifts by 6 were worse than none after 14 epochs, and
-# by 3 better; of CIFAR-10 at 32x32 shifts by 3 and by 4 were alike.
-MAX_SHIFT = 3
 # Standard deviation of what training adds to the latents that the decoder's network sees. Precise
 # latents tell it which training image it sees, unless images are also shifted: of 6,000 images of
 # CIFAR-10 the validation loss is then lowest at the end of the training.
@@ -98,6 +96,7 @@ class PhotoVAE(VAE):
         decoder.noise = NOISE_WITH_SHIFTS if shifts else NOISE
         self.reads_features = weight != 0
         self.sharpener: Sharpener | None = None  # of samples
+        self.feature_effect: LabelEffect | None = None
         self.leaves_out_missing = not self.reads_features  # the network would see padding
         self.network = EfficientNetLite0() if self.reads_features and not external else None
         n_features = FEATURE_DIMS if self.reads_features else 0
@@ -110,7 +109,7 @@ class PhotoVAE(VAE):
         self.leaves_out_missing = False  # the critic would see padding
 
     def add_condition(self, condition: ColumnCondition) -> None:
-        """Let the networks get the labels, and the closed form leave out what these add."""
+        """Condition both networks; the closed form subtracts what the labels add."""
         super().add_condition(condition)
         self.decoder.label_effect = LabelEffect(condition, math.prod(self.image_shape))
         self.feature_effect = LabelEffect(condition, len(self.feature_mean))
@@ -127,25 +126,30 @@ class PhotoVAE(VAE):
             is_first = self.reads_features and not sample.count
             if is_first and not is_stored(batch.image[:1], self.network):
                 print_note(NOTE)
-            sample.add(mark_missing(batch))
-            if self.condition:
+            marked = mark_missing(batch)
+            sample.add(marked)
+            if self.condition and self.decoder.label_effect:
                 labels.append(self.condition.encode(batch.columns[self.condition.column]))
+                self.decoder.label_effect.add(labels[-1], marked.flatten(1))
             if self.reads_features:
                 for view, parts in zip(views, features, strict=True):
                     parts += self._extract_features(view(batch.image))
-        pixels = torch.cat([view(sample.images).flatten(1) for view in views])
+        images = sample.images
+        if effect := self.decoder.label_effect:
+            effect.fit()
+            rows = effect.subtract(torch.cat(labels)[:: sample.stride], images.flatten(1))
+            images = rows.view_as(images)
+        pixels = torch.cat([view(images).flatten(1) for view in views])
         means = pixels.nanmean(0).nan_to_num(0.5)
         pixels = pixels.where(~pixels.isnan(), means)  # missing ones deviate from no mean
-        if effect := self.decoder.label_effect:
-            sampled_labels = torch.cat(labels)[:: sample.stride].repeat(len(views), 1)
-            pixels = effect.fit(sampled_labels, pixels)
         if not self.reads_features:
             self._use_closed_form(pixels, pixels[:, :0])
             return {}
         rows = [torch.cat(parts) for parts in features]
-        if labels:
-            all_labels = torch.cat(labels).repeat(len(views), 1)
-            rows = self.feature_effect.fit(all_labels, torch.cat(rows)).chunk(len(views))
+        if self.condition and self.feature_effect:
+            of_mirrored = LabelEffect(self.condition, len(self.feature_mean))
+            pairs = zip((self.feature_effect, of_mirrored), rows, strict=False)
+            rows = [effect.separate(torch.cat(labels), each) for effect, each in pairs]
         mean, projection = fit_feature_axes(torch.cat(rows), len(self.projection.T))
         rows = [(each - mean) @ projection for each in rows]
         sampled = torch.cat([each[:: sample.stride] for each in rows])
@@ -195,28 +199,37 @@ class PhotoVAE(VAE):
         return {"vae": vae, **self.sharpener.make_players()}
 
     def shared(self, batch: Batch, context: StepContext) -> ForwardPass:
-        """Flip and shift the images, encode and decode them."""
+        """Flip and shift the images, encode and decode them.
+
+        What their labels add is not flipped and shifted with them, as the decoder adds it.
+        """
         images, features = self.observe(batch, context), batch.columns.get(COLUMNS[0])
         mask = batch.columns.get(MASK_COLUMN)
-        if self.flips:
-            is_flipped = uniform(context, "flip", images) < 0.5
-            images = torch.where(is_flipped[:, None, None, None], _mirror(images), images)
-            if mask is not None:
-                mask = torch.where(is_flipped[:, None, None, None], _mirror(mask), mask)
-            if features is not None:
-                flipped = batch.columns[COLUMNS[1]]
-                features = torch.where(is_flipped[:, None], flipped, features)
-        if self.shifts:  # the features stay: the network sees the same object
-            places = uniform(context, "shift", images, (2,))
-            images = shift_images(images, places)
-            mask = None if mask is None else shift_images(mask, places)
-        with use_columns(self, batch.columns), use_mask(self, mask):
+        with use_columns(self, batch.columns):
+            effect = self.draw_label_effect()
+            residuals = images if effect is None else images - effect
+            if self.flips:
+                is_flipped = uniform(context, "flip", images) < 0.5
+                residuals = torch.where(
+                    is_flipped[:, None, None, None], _mirror(residuals), residuals
+                )
+                if mask is not None:
+                    mask = torch.where(is_flipped[:, None, None, None], _mirror(mask), mask)
+                if features is not None:
+                    flipped = batch.columns[COLUMNS[1]]
+                    features = torch.where(is_flipped[:, None], flipped, features)
+            if self.shifts:  # the features stay: the network sees the same object
+                places = uniform(context, "shift", images, (2,))
+                residuals = shift_images(residuals, places)
+                mask = None if mask is None else shift_images(mask, places)
+            images = residuals if effect is None else (residuals + effect).clamp(0, 1)
             if features is None:  # a batch that is not of the training
                 features = self.read_features(images)
-            posterior = self.posterior(self.encoder(self.fill_missing(images), features))
-            z = posterior.sample(noise(context, "posterior", self.latent_shape, posterior.mean))
-            eps = noise(context, "decoder", self.latent_shape, z)
-            output, mean = self.decoder(z, eps), self.likelihood.mean
+            with use_mask(self, mask):
+                posterior = self.posterior(self.encoder(self.fill_missing(residuals), features))
+                z = posterior.sample(noise(context, "posterior", self.latent_shape, posterior.mean))
+                eps = noise(context, "decoder", self.latent_shape, z)
+                output, mean = self.decoder(z, eps), self.likelihood.mean
         pair = select_pair(images, mean(output.detach())) if self.sharpener else None
         return ForwardPass(images, mask, features, posterior, z, output, pair)
 
@@ -246,16 +259,18 @@ class PhotoVAE(VAE):
         return {**scores, "joint": joint}
 
     def compute_heads(self, images: ImageTensor) -> Tensor:
-        return self.encoder(self.fill_missing(images), self.read_features(images))
+        effect = self.draw_label_effect()
+        residuals = self.fill_missing(images if effect is None else images - effect)
+        return self.encoder(residuals, self.read_features(images))
+
+    def draw_label_effect(self) -> Float[Tensor, "one_or_b c h w"] | None:
+        """Return what the labels in use add to the pixels; None without a condition."""
+        effect = self.decoder.label_effect
+        return effect().unflatten(1, self.image_shape) if effect else None
 
     def fill_missing(self, images: ImageTensor) -> ImageTensor:
-        """Replace missing pixels by the mean image, from which they then do not deviate.
-
-        What the labels add to the pixels is subtracted.
-        """
+        """Replace missing pixels by the mean image, from which they then do not deviate."""
         means = self.encoder.pixel_mean.view(1, *self.image_shape).expand(images.shape)
-        if self.decoder.label_effect:
-            images = images - self.decoder.label_effect().unflatten(1, self.image_shape)
         return keep_missing(images, means, get_mask(self))
 
     def read_features(self, images: ImageTensor) -> Float[Tensor, "b axes"]:
@@ -263,27 +278,9 @@ class PhotoVAE(VAE):
         if not self.reads_features:
             return images.new_zeros(images.shape[0], 0)
         features = extract_features(images, self.network) - self.feature_mean
-        if self.condition:
+        if self.feature_effect:
             features = features - self.feature_effect()
         return features @ self.projection
-
-
-def shift_images(images: ImageTensor, places: Float[Tensor, "b 2"]) -> ImageTensor:
-    """Shift images by at most 3 pixels and a tenth of their sides, and mirror them at the edges.
-
-    places: of each image from 0, the furthest down and right, to below 1, the furthest up and left
-    """
-    sides, device = images.shape[2:], images.device
-    reach = [min(MAX_SHIFT, side // 10) for side in sides]
-    starts = (places * (2 * torch.tensor(reach, device=device) + 1)).long()
-    rows, columns = (
-        start[:, None] + torch.arange(side, device=device)
-        for start, side in zip(starts.T, sides, strict=True)
-    )
-    margins = [pixels for pixels in reversed(reach) for _ in range(2)]
-    number = torch.arange(len(images), device=device)[:, None, None]
-    shifted = F.pad(images, margins, "reflect")[number, :, rows[:, :, None], columns[:, None]]
-    return shifted.permute(0, 3, 1, 2)
 
 
 def _identity(images: ImageTensor) -> ImageTensor:

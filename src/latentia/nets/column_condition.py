@@ -103,33 +103,6 @@ class ColumnCondition(nn.Module):
             self.rows, self.target = previous
 
 
-class LabelEffect(nn.Module):
-    """What labels add to the values of images: a linear map of the labels, initially zero.
-
-    condition : that of the model, which holds it
-    width : number of values of an image
-    """
-
-    condition: ColumnCondition
-    table: Tensor
-
-    def __init__(self, condition: ColumnCondition, width: int):
-        super().__init__()
-        self.__dict__["condition"] = condition
-        self.register_buffer("table", torch.zeros(condition.num_classes or 1, width))
-
-    def forward(self) -> Float[Tensor, "one_or_b width"]:
-        return self.condition.get_rows() @ self.table
-
-    def fit(
-        self, labels: Float[Tensor, "n k"], values: Float[Tensor, "n width"]
-    ) -> Float[Tensor, "n width"]:
-        """Fit the map by least squares, beside a constant; return the values without it."""
-        design = torch.cat([labels, torch.ones_like(labels[:, :1])], 1).double()
-        self.table.copy_(torch.linalg.pinv(design)[:-1].to(values) @ values)
-        return values - labels @ self.table
-
-
 def get_condition(model: Any) -> ColumnCondition | None:
     """Return the condition of a model's networks on a column; None without one."""
     condition = getattr(model, "condition", None)

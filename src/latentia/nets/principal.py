@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentia.core.tensors import ImageTensor, PerImage, to_float32
-from latentia.nets.column_condition import LabelEffect
 from latentia.nets.film import repeat_vectors
 from latentia.nets.image_output import ToImage
+from latentia.nets.label_effect import LabelEffect
 from latentia.nets.residual import Residual, init_residual_network, make_leaky_relu
 
 EDGE = 0.01  # pixel values below it and above 1 - it have logits on a straight line

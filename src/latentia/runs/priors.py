@@ -2,7 +2,6 @@
 
 import filecmp
 from contextlib import suppress
-from operator import itemgetter
 
 from latentia.core.errors import Error
 from latentia.runs.build import AUTOENCODER
@@ -24,5 +23,5 @@ def find_learned_prior(run: RunFolder) -> RunFolder | None:
                     prior = RunFolder.open(path)
                     if prior.metadata["images"]["labels"] == labels and prior.is_complete:
                         read_metadata(prior.weights, check=False)  # no file, or a part of it
-                        priors.append((prior.weights.stat().st_mtime, prior))
-    return max(priors, key=itemgetter(0), default=(0.0, None))[1]
+                        priors.append(prior)
+    return max(priors, key=lambda prior: prior.weights.stat().st_mtime, default=None)
