@@ -564,6 +564,11 @@ def test_coordinates_without_a_label_have_no_learned_prior(photos, set_times, ca
     assert "--cond names plate; " in last_line_of_error(
         capsys, *list_words(photos, "--cond", "plate", "--run", "runs/plates")
     )
+    Path("runs/photos/fit.json").write_text("{", encoding="utf-8")
+    report = latentia.load("runs/photos").diagnose()
+    assert report.findings
+    assert report.advice == ""
+    assert make_request("digits:80", 9, None, {"latent": 3, "cond": None}, Options()).has_prior
 
 
 def test_a_stopped_fit_names_one_command_that_goes_on(photos, set_times, monkeypatch, capsys):
