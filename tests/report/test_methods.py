@@ -15,7 +15,7 @@ def test_the_paragraph_has_the_facts_of_the_run(toy):
     count = run.metadata["images"]["count"]
     assert f"The recipe mnist_mlp_vae of latentia {version('latentia')} (PyTorch {first}," in text
     assert f"was trained on {count['train']} images of 28x28 pixels and 1 channel. Held" in text
-    assert f"were {count['validation']} for validation and {count['test']} for the test." in text
+    assert f"were {count['validation']} images for validation and {count['test']} for the test." in text
     assert f"have {sum(run.metadata['parameters'].values()):,} parameters." in text
     assert "--latent 3 --epochs 4 --batch 16 --lr 0.001 --seed 0 --precision fp32;" in text
     best = [r["epoch"] for r in read_rows(run.path / "log.jsonl") if r.get("is_best")][-1]
@@ -30,6 +30,6 @@ def test_the_report_has_it_with_modifiers_and_without_validation(array_file, tra
     run = trained("run", "mnist_mlp_vae", knobs, modifiers=edits, options=options)
     page = latentia.load(run.path).report().read_text("utf-8")
     paragraph = page.partition("<h2>Methods</h2>")[2].partition("</p>")[0]
-    assert "Held out were 0 for validation" in paragraph
+    assert "Held out were 0 images for validation" in paragraph
     assert "--free-bits</span> 0.3;" in paragraph
     assert paragraph.endswith("The weights are those of the last step.")

@@ -23,8 +23,9 @@ def describe_methods(run: RunFolder) -> str:
         f"The recipe {metadata['recipe']} of latentia {machine['latentia']} (PyTorch "
         f"{machine['torch'].partition('+')[0]}, Python {machine['python']}) was trained on "
         f"{pluralize(count['train'], 'image')} of {height}x{width} pixels and "
-        f"{pluralize(channels, 'channel')}. Held out were {count.get('validation', 0):,} for "
-        f"validation and {count.get('test', 0):,} for the test. The networks have "
+        f"{pluralize(channels, 'channel')}. Held out were "
+        f"{pluralize(count.get('validation', 0), 'image')} for validation and "
+        f"{count.get('test', 0):,} for the test. The networks have "
         f"{sum(metadata['parameters'].values()):,} parameters. The options were "
         f"{text}; the other settings stand in the table below. The weights are those of {weights}."
     )
