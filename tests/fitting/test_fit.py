@@ -568,6 +568,8 @@ def test_coordinates_without_a_label_have_no_learned_prior(photos, set_times, ca
     report = latentia.load("runs/photos").diagnose()
     assert report.findings
     assert report.advice == ""
+    text = "it holds no JSON object. Copy it anew, or give latentia fit another --run."
+    assert text in last_line_of_error(capsys, *words)
     assert make_request("digits:80", 9, None, {"latent": 3, "cond": None}, Options()).has_prior
 
 

@@ -15,7 +15,10 @@ def test_the_paragraph_has_the_facts_of_the_run(toy):
     count = run.metadata["images"]["count"]
     assert f"The recipe mnist_mlp_vae of latentia {version('latentia')} (PyTorch {first}," in text
     assert f"was trained on {count['train']} images of 28x28 pixels and 1 channel. Held" in text
-    assert f"were {count['validation']} images for validation and {count['test']} for the test." in text
+    assert (
+        f"were {count['validation']} images for validation and {count['test']} for the test."
+        in text
+    )
     assert f"have {sum(run.metadata['parameters'].values()):,} parameters." in text
     assert "--latent 3 --epochs 4 --batch 16 --lr 0.001 --seed 0 --precision fp32;" in text
     best = [r["epoch"] for r in read_rows(run.path / "log.jsonl") if r.get("is_best")][-1]

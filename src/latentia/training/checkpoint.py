@@ -76,6 +76,13 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     update_json(path, lambda: content)
 
 
+# by name of a file that no command of measurement makes anew
+ADVICE = {
+    "run.json": "copy it anew",
+    "fit.json": "copy it anew, or give latentia fit another --run",
+}
+
+
 def update_json(path: Path, change: Callable[[], dict[str, Any]]) -> None:
     """Write the JSON object that `change` makes of the file, while no other process writes it."""
     with catch_write_errors(path), atomic_path(path) as temporary_path:
@@ -100,7 +107,7 @@ def read_json(path: Path, hint: Any = Any) -> dict[str, Any]:
         content, problem = {}, "is damaged: it holds no JSON object"
     has_checksum = "checksum" in content or is_intact(path) is not None
     if not content or (has_checksum and not is_intact(path)):
-        advice = "copy it anew" if path.name == "run.json" else "remove it, and measure again"
+        advice = ADVICE.get(path.name, "remove it, and measure again")
         if content:
             call = f"latentia.make_checksums({str(path.parent)!r})"
             advice = f"if you edited it, {call} in Python accepts that; else {advice}"
