@@ -35,4 +35,5 @@ def test_the_report_has_it_with_modifiers_and_without_validation(array_file, tra
     paragraph = page.partition("<h2>Methods</h2>")[2].partition("</p>")[0]
     assert "Held out were 0 images for validation" in paragraph
     assert "--free-bits</span> 0.3;" in paragraph
+    assert "<td>free-bits</td><td>0.3</td>" in page
     assert paragraph.endswith("The weights are those of the last step.")

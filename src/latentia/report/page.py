@@ -3,6 +3,7 @@
 import html
 import math
 import re
+from collections import ChainMap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,8 @@ def _write_page(run: RunFolder, content: dict[str, Any]) -> Path:
     environment.filters |= {"keep_options": _keep_options, "format_command": _format_command}
     template = environment.from_string((Path(__file__).parent / "page.html").read_text("utf-8"))
     metadata = run.metadata
-    groups = {**metadata["arguments"], **metadata["modifiers"], **metadata["options"]}
+    modifiers = dict(ChainMap(*metadata["modifiers"].values()))
+    groups = {**metadata["arguments"], **modifiers, **metadata["options"]}
     settings = [(name.replace("_", "-"), value) for name, value in groups.items()]
     for group in ("images", "machine"):
         settings += [(f"{group}: {name}", value) for name, value in metadata[group].items()]
