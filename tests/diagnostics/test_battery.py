@@ -97,7 +97,7 @@ CASES = {
 PLANTED_ELSEWHERE = {
     "training did not help",
     *("no better than PCA", "coordinates are correlated", "colours not learned"),
-    "details not described",
+    *("details not described", "condition in the latents"),
     *("neighbouring pixels unrelated", "dead levels", "samples of another colour", "dead codes"),
 }
 # the defaults, on images and for epochs that seconds allow

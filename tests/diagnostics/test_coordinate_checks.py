@@ -7,8 +7,10 @@ import pytest
 import torch
 from test_planted import patient, scores
 
+import latentia
 from latentia.core.errors import DamageError
 from latentia.diagnostics import coordinates, diagnose, duration
+from latentia.diagnostics.run_context import RunContext
 from latentia.latents.encoding import LatentTable
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import read_json, write_json
@@ -181,3 +183,35 @@ def test_colours_that_are_lost_are_named(tmp_path, monkeypatch, kept, is_lost):
         assert [" --epochs " in each for each in finding.suggested_commands] == [True]
         context.__dict__["validation_rows"] = OVERFITTED
         assert coordinates.colors_not_learned(context).suggested_commands == ()
+
+
+@pytest.mark.parametrize("is_carried", [True, False])
+def test_a_condition_that_the_latents_carry_is_named(tmp_path, monkeypatch, is_carried):
+    labels = np.arange(200) % 2
+    images = np.random.default_rng(0).integers(0, 256, (200, 6, 6), dtype=np.uint8)
+    run = latentia.train(
+        "mnist_mlp_vae", images, labels={"plate": labels}, cond="plate", hidden=8, latent=3,
+        epochs=1, batch=20, run=tmp_path / "run", label_kind="plate=class", validation=0.3,
+        progress=False,
+    )  # fmt: skip
+    context = RunContext(run.folder, run.images)
+    monkeypatch.setattr(coordinates, "carries_information", lambda context: True)
+
+    def encode(split):
+        means = np.random.default_rng(len(split)).normal(size=(len(split), 3))
+        means[:, 0] += 4 * is_carried * split.columns["plate"].numpy()
+        return table(means)
+
+    monkeypatch.setattr(coordinates, "encode_split", lambda model, split: encode(split))
+    monkeypatch.setattr(RunContext, "has_few_steps", False)
+    context.__dict__ |= {"latent_table": encode(context.held_out)}
+    result = coordinates.condition_in_latents(context)
+    if not is_carried:
+        assert result is None
+        return
+    assert result is not None
+    assert result.text.startswith("plate is read from the latents of held-out images with accuracy")
+    assert result.values["score"] > 0.9
+    (command,) = result.suggested_commands
+    assert "divergence" in command
+    assert "mmd" in command

@@ -12,8 +12,9 @@ from latentia.diagnostics.latents import MIN_EXPLAINED, carries_information, get
 from latentia.diagnostics.run_context import RunContext
 from latentia.diagnostics.validation_curve import find_overfitting
 from latentia.latents.agreement import compute_participation_ratio
+from latentia.latents.encoding import encode_split
 from latentia.metrics.elbo import ACTIVE_VARIANCE
-from latentia.metrics.label_probes import compare_probes
+from latentia.metrics.label_probes import compare_probes, probe_columns
 from latentia.metrics.pca import fit_pixel_pca
 from latentia.models.joint_pca import IMAGES_PER_LATENT
 
@@ -26,6 +27,7 @@ MIN_COLOR_VARIANCE = 1e-3  # of differences from grey: a person sees it; photogr
 MIN_HARD_EXPLAINED, NEAR_PCA = 0.25, 1.2
 MAX_CORRELATION = 0.5  # absolute, of two active dimensions
 MIN_EFFECTIVE_SHARE = 0.75  # effective dimensions of the correlations, over active ones
+MAX_PROBED, MIN_EXCESS = 2000, 0.05  # training images of a probe; score above chance
 
 
 def measure_pca_error(context: RunContext) -> tuple[float, int]:
@@ -187,4 +189,35 @@ def correlated_coordinates(context: RunContext) -> CheckResult | None:
         "data. Principal axes of the latents have no correlation.",
         {"effective": effective, "active": len(active), "correlation": worst},
         suggest.use_principal_axes(context),
+    )
+
+
+@define_check(
+    "condition in the latents", threshold=f"a 95 % interval that is {MIN_EXCESS} above chance"
+)
+def condition_in_latents(context: RunContext) -> CheckResult | None:
+    """Score of a linear probe that reads the column of --cond from the latents of held-out images.
+
+    Suggested change: --divergence mmd for a column of classes, if the encoder begins untrained.
+    """
+    column = context.run.condition
+    if column is None or not carries_information(context) or not context.complete:
+        return None
+    train = context.images.split("train").subsample(MAX_PROBED)
+    fitted = train, encode_split(context.autoencoder, train).mean
+    held_out = context.held_out.subsample(context.max_images), context.latent_table.mean
+    probe = probe_columns(fitted, held_out).get(column)
+    if probe is None or probe.low < probe.chance + MIN_EXCESS:
+        return None
+    is_class = bool(context.run.metadata["images"]["labels"].get(column))
+    mmd = {"divergence": {"divergence": "mmd", "mmd_weight": 300.0, "rate_weight": 1.0}}
+    can_compare = is_class and not (context.starts_fitted or context.has_few_steps)
+    return CheckResult(
+        NOTE,
+        f"{column} is read from the latents of held-out images with {probe.measure} {probe.text} "
+        f"(95 % interval; chance {probe.chance:.2f}; n = {probe.n}).",
+        f"Neighbours and groups of similar images still depend on {column}. More epochs and fewer "
+        "latents leave less of it.",
+        {"score": probe.score, "chance": probe.chance},
+        suggest.retrain_run(context, "mmd", modifiers=mmd) if can_compare else [],
     )
