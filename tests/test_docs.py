@@ -72,8 +72,8 @@ def example_folder(tmp_path, monkeypatch, narrow, fresh_registries):
             pixels = draw.integers(0, 256, (32, 32), dtype=np.uint8)
             Image.fromarray(pixels[::step, ::step]).save(tmp_path / name / f"{k:02}.png")
     counted(tmp_path / "shards", shards=8, each=8, size=(40, 36))
-    names = [f"{'ab'[k % 2]}/{k:02}.png,{k % 7}" for k in range(60)]
-    (tmp_path / "labels.csv").write_text("\n".join(["file,Year", *names]))
+    names = [f"{'ab'[k % 2]}/{k:02}.png,{k % 7},{'pq'[k % 3 == 0]}" for k in range(60)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,Year,plate", *names]))
     (tmp_path / "docs" / "images").mkdir(parents=True)
     shutil.copy(ROOT / "docs/images/digits.png", tmp_path / "docs/images")
     monkeypatch.chdir(tmp_path)

@@ -82,7 +82,7 @@ def list_words(photos, *words, minutes=MINUTES):
 
 @pytest.fixture(scope="module")
 def bits_by_hand():
-    """What the commands of stages give by hand, by recipe and number of epochs."""
+    """What the commands of stages give by hand, by recipe, number of epochs and condition."""
     return {}
 
 
@@ -94,7 +94,10 @@ def check_bits(tmp_path, bits_by_hand):
         stages, commands = read_fit("stages"), read_fit("commands")
         paths = [tmp_path / stage["run"] for stage in stages]
         actual = [read_bits(path) for path in paths]
-        keys = [(stage["recipe"], stage["parameters"]["epochs"]) for stage in stages]
+        keys = [
+            (stage["recipe"], stage["parameters"]["epochs"], stage["parameters"].get("cond"))
+            for stage in stages
+        ]
         for key, command, path in zip(keys, commands, paths, strict=False):
             if key not in bits_by_hand:
                 path.rename(path.with_name("aside"))
