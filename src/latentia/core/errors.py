@@ -74,17 +74,22 @@ def describe_exception(exception: BaseException) -> str:
 
 
 @contextmanager
-def convert_errors(describe: Callable[[str], str], kinds: Any = Exception) -> Iterator[None]:
+def convert_errors(
+    describe: Callable[[str], str],
+    kinds: Any = Exception,
+    explain: Callable[[Exception], str] = summarize_exception,
+) -> Iterator[None]:
     """Convert exceptions that the code of others raises in the block to one sentence.
 
-    describe: returns the sentence for the first line of an exception; kinds: those classes.
+    describe: returns the sentence for a reason; kinds: classes of these exceptions; explain:
+    returns the reason of an exception, by default its first line.
     """
     try:
         yield
     except Error:
         raise
     except kinds as error:
-        raise Error(describe(summarize_exception(error))) from error
+        raise Error(describe(explain(error))) from error
 
 
 def refuse_nul(path: Path | str) -> None:

@@ -14,7 +14,7 @@ from latentia.diagnostics.validation_curve import find_overfitting
 from latentia.latents.agreement import compute_participation_ratio
 from latentia.latents.encoding import encode_split
 from latentia.metrics.elbo import ACTIVE_VARIANCE
-from latentia.metrics.label_probes import compare_probes, probe_columns
+from latentia.metrics.label_probes import compare_probes, probe_column
 from latentia.metrics.pca import fit_pixel_pca
 from latentia.models.joint_pca import IMAGES_PER_LATENT
 
@@ -40,8 +40,8 @@ def measure_pca_error(context: RunContext) -> tuple[float, int]:
 def no_better_than_pca(context: RunContext) -> CheckResult | None:
     """Mean squared error of decoded means, over that of as many principal components of pixels.
 
-    Suggested change: more --epochs with a tenth of --beta, unless it overfits, or half the --weight
-    of the features; else use the principal components.
+    Suggested change: if the run does not overfit, more --epochs with a tenth of --beta; of
+    photo_vae, half the --weight. If neither helps, use principal components.
     """
     if not carries_information(context):
         return None
@@ -97,7 +97,7 @@ def _describe_worse_labels(context: RunContext) -> str:
 def colors_not_learned(context: RunContext) -> CheckResult | None:
     """Share of the variance of colour, the difference from grey, that decoded means explain.
 
-    Suggested change: more --epochs with a tenth of --beta, unless it overfits.
+    Suggested change: if the run does not overfit, more --epochs with a tenth of --beta.
     """
     if not carries_information(context) or not context.complete:
         return None
@@ -206,7 +206,7 @@ def condition_in_latents(context: RunContext) -> CheckResult | None:
     train = context.images.split("train").subsample(MAX_PROBED)
     fitted = train, encode_split(context.autoencoder, train).mean
     held_out = context.held_out.subsample(context.max_images), context.latent_table.mean
-    probe = probe_columns(fitted, held_out).get(column)
+    probe = probe_column(column, fitted, held_out)
     if probe is None or probe.low < probe.chance + MIN_EXCESS:
         return None
     is_class = bool(context.run.metadata["images"]["labels"].get(column))

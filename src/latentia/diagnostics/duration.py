@@ -191,7 +191,7 @@ def images_not_learned(context: RunContext) -> CheckResult | None:
     """Share of the pixels' variance that decoded posterior means explain; of a model without an
     encoder the recall, the share of images that lie among its samples.
 
-    Suggested change: --lr at the recipe's default; else more --epochs, unless it overfits.
+    Suggested change: --lr at the recipe's default, or more --epochs if the run does not overfit.
     """
     if not context.complete:
         return None

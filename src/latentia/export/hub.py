@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from latentia.core.errors import Error
+from latentia.core.errors import Error, convert_errors
 from latentia.core.files import find_absolute_path
 from latentia.data.sources.table import silence_hub
 from latentia.runs import hub
@@ -38,7 +38,9 @@ def push_run(run: RunFolder, name: str, pages: Mapping[str, bytes], private: boo
             (folder / path).write_bytes(content)
         hub.check_run_folder(folder, str(run.path))
         api, message = HfApi(), f"A run of {run.metadata['recipe']}"
-        with hub.convert_hub_errors(f"{hub.PREFIX}{name} was not written"), silence_hub(utils):
+        problem, explain = f"{hub.PREFIX}{name} was not written", hub.explain_hub_error
+        conversion = convert_errors(lambda reason: f"{problem}: {reason}", explain=explain)
+        with conversion, silence_hub(utils):
             address = api.create_repo(name, private=private or None, exist_ok=True)
             files = [sibling.rfilename for sibling in api.model_info(name).siblings or ()]
             if unknown := hub.list_unknown_files(files):

@@ -87,13 +87,22 @@ def probe_columns(
     seed: int = 0,
 ) -> dict[str, Probe]:
     """Fit a linear probe of each label to the coordinates of one split, and score it on another."""
-    probes = {}
-    for name in fitted[0].columns:
-        with suppress(Error):  # a column that cannot be read by any probe
-            sets, kind = [], ""
-            for split, means in (fitted, held_out):
-                values = split.columns[name].numpy()
-                mask, kind = find_labelled_rows(values, name, split.classes)
-                sets.append((means[mask], values[mask]))
-            probes[name] = probe_held_out(sets[0], sets[1], kind == "class", seed)
-    return probes
+    probes = {name: probe_column(name, fitted, held_out, seed) for name in fitted[0].columns}
+    return {name: probe for name, probe in probes.items() if probe is not None}
+
+
+def probe_column(
+    name: str,
+    fitted: tuple[Split, Float[np.ndarray, "n d"]],
+    held_out: tuple[Split, Float[np.ndarray, "m d"]],
+    seed: int = 0,
+) -> Probe | None:
+    """Do the same for one label; None if no probe can read it."""
+    sets, kind = [], ""
+    with suppress(Error):
+        for split, means in (fitted, held_out):
+            values = split.columns[name].numpy()
+            mask, kind = find_labelled_rows(values, name, split.classes)
+            sets.append((means[mask], values[mask]))
+        return probe_held_out(sets[0], sets[1], kind == "class", seed)
+    return None

@@ -90,17 +90,6 @@ def explain_hub_error(error: Exception) -> str:
 
 
 @contextmanager
-def convert_hub_errors(problem: str) -> Iterator[None]:
-    """Convert what the library of the hub raises in the block to one sentence on the problem."""
-    try:
-        yield
-    except Error:
-        raise
-    except Exception as error:
-        raise Error(f"{problem}: {explain_hub_error(error)}") from error
-
-
-@contextmanager
 def make_part_folder(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder inside `folder`."""
     try:
