@@ -218,6 +218,7 @@ TOYS = {
     "mnist_mlp_vae": {"hidden": 8, "latent": 3, "batch": 16, "epochs": 3},
     "mnist_iwae": {"hidden": 8, "latent": 3, "batch": 16, "epochs": 3},
     "mnist_hvae": {"hidden": 8, "latent": 3, "batch": 16, "epochs": 3},
+    "image_hvae": {"latent": 3, "maps": 1, "width": 4, "batch": 16, "epochs": 3},
     "conv_vae": {"latent": 3, "batch": 16, "epochs": 3},
     "mnist_dcgan": {"latent": 3, "batch": 16, "epochs": 3},
     "mnist_gan": {"latent": 3, "batch": 16, "epochs": 3},

@@ -23,7 +23,14 @@ def run(request, toy):
     return toy("run", "latent_prior", autoencoder=str(vae), data=None, epochs=1).path
 
 
-EVERY_PRIOR = ["mnist_mlp_vae", "mnist_hvae", "mnist_gan", "mnist_dcgan", "latent_prior"]
+EVERY_PRIOR = [
+    "mnist_mlp_vae",
+    "mnist_hvae",
+    "image_hvae",
+    "mnist_gan",
+    "mnist_dcgan",
+    "latent_prior",
+]
 
 
 @pytest.mark.parametrize("run", EVERY_PRIOR, indirect=True)

@@ -51,7 +51,13 @@ CHANGED = {
 }
 DIVERGENCES = {"default": None, "choices": ["None", "kl", "mmd", "tc"]}  # of every recipe
 NEW_COMMANDS = {"compare", "outliers", "fit", "project", "train photo_vae", "train mnist_hvae"}
-NEW_COMMANDS |= {"train pixel_diffusion", "complete", "map", "train paired_diffusion"}
+NEW_COMMANDS |= {
+    "train pixel_diffusion",
+    "complete",
+    "map",
+    "train paired_diffusion",
+    "train image_hvae",
+}
 OPTIONS = json.loads((golden.HERE / "options.json").read_text())
 
 

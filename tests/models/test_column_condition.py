@@ -16,6 +16,7 @@ from latentia.models.vae import VAE
 from latentia.nets.column_condition import ColumnCondition, use_columns, use_path
 from latentia.nets.conv import ConvDecoder, ConvEncoder
 from latentia.nets.film import Modulation
+from latentia.nets.image_ladder import ImageLadderDecoder, ImageLadderEncoder, LadderArchitecture
 from latentia.nets.label_effect import LabelEffect
 from latentia.nets.ladder import LadderDecoder, LadderEncoder
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
@@ -41,6 +42,12 @@ def hvae():
     return HVAE(LadderEncoder(*sizes), LadderDecoder(*sizes), Bernoulli())
 
 
+def image_hvae():
+    torch.manual_seed(0)
+    sizes = LadderArchitecture(SHAPE, 2, 1, 3, 4)
+    return HVAE(ImageLadderEncoder(sizes), ImageLadderDecoder(sizes, 1), Bernoulli())
+
+
 def photo():
     torch.manual_seed(0)
     nets = PrincipalEncoder(SHAPE, 3, 0, 4), PrincipalDecoder(3, SHAPE, 4)
@@ -48,7 +55,7 @@ def photo():
 
 
 MODELS = {"mlp": mlp, "iwae": lambda: mlp(IWAE), "conv": conv, "hvae": hvae, "vaegan": vaegan}
-MODELS["photo"] = photo
+MODELS |= {"photo": photo, "image_hvae": image_hvae}
 
 
 def conditioned(model, classes=CLASSES, is_shaken=True):
@@ -126,7 +133,7 @@ def test_training_does_not_depend_on_the_order_of_classes():
     torch.testing.assert_close(results[1], results[0], rtol=1e-12, atol=0)
 
 
-@pytest.mark.parametrize("name", ["mlp", "conv", "hvae"])
+@pytest.mark.parametrize("name", ["mlp", "conv", "hvae", "image_hvae"])
 @pytest.mark.parametrize("classes", [CLASSES, 0])
 def test_an_image_and_its_label_are_alone_whatever_stands_beside(name, classes):
     model, batch = conditioned(MODELS[name](), classes).eval(), labelled(classes)

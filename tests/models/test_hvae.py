@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
@@ -18,7 +19,9 @@ from latentia.metrics.nll import nll
 from latentia.models.hvae import HVAE
 from latentia.modifiers.divergence import divergence
 from latentia.modifiers.multirate import multirate
+from latentia.nets.image_ladder import ImageLadderDecoder, ImageLadderEncoder, LadderArchitecture
 from latentia.nets.ladder import LadderDecoder, LadderEncoder
+from latentia.recipes.image_hvae import image_hvae
 from latentia.recipes.mnist_hvae import mnist_hvae
 
 SHAPE, D, L, HALF = (1, 1, 6), 6, 3, 8  # pixels, levels of one latent, and half of the width
@@ -39,14 +42,29 @@ def part(images):
     return Split("test", [str(k) for k in range(len(images))], {}, {}, images, None)
 
 
-def toy(shape=(1, 5, 4), latent=2, levels=3, width=16, seed=0):
+def vectors(shape=(1, 5, 4)):
+    sizes = shape, (2, 2, 2), 16
+    return HVAE(LadderEncoder(*sizes), LadderDecoder(*sizes), Bernoulli())
+
+
+def maps(shape=(1, 5, 9), levels=3, width=6):
+    """Of a vector and, if there are more levels, maps of two resolutions."""
+    sizes = LadderArchitecture(shape, 2, 1, levels, width)
+    return HVAE(ImageLadderEncoder(sizes), ImageLadderDecoder(sizes, shape[0]), Bernoulli())
+
+
+def shaken(make, seed=0):
     """A model whose latents matter, with images; every weight is random."""
     torch.manual_seed(seed)
-    sizes = shape, (latent,) * levels, width
-    model = HVAE(LadderEncoder(*sizes), LadderDecoder(*sizes), Bernoulli()).double().eval()
+    model = make().double().eval()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    return model, torch.rand(12, *shape, dtype=torch.float64).round()
+    return model, torch.rand(12, *model.image_shape, dtype=torch.float64).round()
+
+
+@pytest.fixture(params=[vectors, maps])
+def toy(request):
+    return shaken(request.param)
 
 
 def both(x):
@@ -116,16 +134,16 @@ def test_with_one_wrong_level_it_is_a_bound():
     assert (nll(model, part(images), k=1000) - truth).abs().mean() < 0.05
 
 
-def test_the_bound_falls_with_the_number_of_draws():
-    model, images = toy()
+def test_the_bound_falls_with_the_number_of_draws(toy):
+    model, images = toy
     found = [nll(model, part(images.repeat(8, 1, 1, 1)), k=k) for k in (1, 6, 36)]
     for few, more in itertools.pairwise(found):
         error = (few - more).std() / len(few) ** 0.5
         assert (few - more).mean() > 2 * error
 
 
-def test_the_rate_is_the_mean_of_the_log_ratio_and_depends_on_the_draws_above():
-    model, images = toy()
+def test_the_rate_is_the_mean_of_the_log_ratio_and_depends_on_the_draws_above(toy):
+    model, images = toy
     posterior = model.encode(images[:1].expand(20_000, -1, -1, -1))
     eps = torch.randn(20_000, *model.latent_shape, dtype=torch.float64)
     z = posterior.sample(eps)
@@ -136,8 +154,8 @@ def test_the_rate_is_the_mean_of_the_log_ratio_and_depends_on_the_draws_above():
     torch.testing.assert_close(posterior.sample(torch.zeros_like(eps)), posterior.mean)
 
 
-def test_one_pass_of_the_training_is_encode_draw_and_decode():
-    model, images = toy()
+def test_one_pass_of_the_training_is_encode_draw_and_decode(toy):
+    model, images = toy
     batch, when = Batch(images, {}), moment(len(images))
     terms, posterior = model.terms(batch, when), model.encode(images)
     z = posterior.sample(noise(when, "posterior", model.latent_shape, images))
@@ -147,31 +165,32 @@ def test_one_pass_of_the_training_is_encode_draw_and_decode():
     torch.testing.assert_close(scores["nelbo"], scores["distortion"] + scores["rate"])
 
 
-def test_the_rates_of_the_dimensions_and_of_the_levels_sum_to_the_rate():
-    model, images = toy()
+def test_the_rates_of_the_dimensions_and_of_the_levels_sum_to_the_rate(toy):
+    model, images = toy
     found = elbo(model, part(images))
     rates = model.sum_levels(found["rate_by_dimension"])
     assert len(rates) == len(model.level_sizes) == 3
     assert sum(rates) == pytest.approx(found["rate_nats"], rel=1e-9)
-    assert rates[1] == pytest.approx(sum(found["rate_by_dimension"][2:4]))
+    end = sum(model.level_sizes[:2])
+    assert rates[1] == pytest.approx(sum(found["rate_by_dimension"][2:end]))
 
 
-def test_a_latent_moves_its_own_level_and_those_below_only():
+def test_a_latent_moves_its_own_level_and_those_below_only(toy):
     """The state before a level is a function of the latents above it."""
-    model, _ = toy()
+    model, _ = toy
     inputs = []
     for level in model.decoder.levels:
         level.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
-    z = torch.randn(1, 6, dtype=torch.float64)
-    moved = z + torch.tensor([0, 0, 1, 0, 0, 0])
+    z = torch.randn(1, *model.latent_shape, dtype=torch.float64)
+    moved = z + torch.eye(z.shape[1])[2:3]  # a latent of the second level
     for each in (z, moved):
         model.decode(each)
     same = [torch.equal(a, b) for a, b in zip(inputs[:3], inputs[3:], strict=True)]
     assert same == [True, True, False]
 
 
-def test_every_parameter_has_a_gradient():
-    model, images = toy()
+def test_every_parameter_has_a_gradient(toy):
+    model, images = toy
     terms = model.train().terms(Batch(images, {}), moment(len(images)))
     sum(term.weight * term.value.mean() for term in terms.values()).backward()
     assert all(p.grad is not None and p.grad.any() for p in model.parameters())
@@ -183,8 +202,8 @@ def test_a_new_model_has_the_prior_that_it_samples_and_any_depth_keeps_its_scale
         sizes = (1, 8, 8), (4,) * levels, 32
         model = HVAE(LadderEncoder(*sizes), LadderDecoder(*sizes), Bernoulli())
         features = model.encoder(torch.rand(50, 1, 8, 8))
-        assert features.shape == (50, levels, 32)
-        assert torch.equal(features[:, 0], features[:, -1])  # residual branches are 0
+        assert features.shape == (50, levels * 32)
+        assert torch.equal(features[:, :32], features[:, -32:])  # residual branches are 0
         posterior = model.encode(torch.rand(50, 1, 8, 8))
         assert 0 < posterior.kl().mean() < 4 * levels
 
@@ -259,3 +278,64 @@ def test_a_level_has_a_latent_at_least():
         Error, match="--latent is 2 and --levels is 3; give at least one latent dim"
     ):
         mnist_hvae(torch.rand(8, 1, 28, 28), latent=2)
+
+
+@pytest.mark.parametrize(
+    ("shape", "sides"),
+    [
+        ((1, 28, 28), [(4, 4), (7, 7), (14, 14)]),
+        ((3, 64, 48), [(4, 3), (8, 6), (16, 12)]),
+        ((3, 17, 33), [(2, 3), (3, 5), (5, 9)]),
+        ((1, 1, 1), [(1, 1)]),
+        ((1, 1, 9), [(1, 3), (1, 5)]),
+    ],
+)
+@pytest.mark.parametrize("levels", [1, 2, 4, 7])
+def test_images_of_any_size_have_maps_of_their_proportions(shape, sides, levels):
+    model = maps(shape, levels)
+    grids = model.decoder.grids
+    assert grids == sides
+    assert model.level_sizes[0] == 2
+    assert [*model.level_sizes[1:]] == sorted(model.level_sizes[1:])  # from coarse to fine
+    used = {math.prod(grid) for grid in grids[: max(levels - 1, 0)]}
+    assert levels > len(grids) or set(model.level_sizes[1:]) == used
+    assert model.sample(2).shape == (2, *shape)
+    assert model.encode(torch.rand(2, *shape)).mean.shape == (2, *model.latent_shape)
+
+
+def test_a_recipe_of_maps_takes_the_likelihood_of_its_images():
+    grey = np.random.default_rng(0).integers(60, 200, (8, 20, 20), dtype=np.uint8)
+    plan = image_hvae(grey, width=4, latent=3, maps=2, likelihood="discretized")
+    assert plan.model.level_sizes == (3, 2 * 9, 2 * 25, 2 * 100)
+    batch = Batch(torch.from_numpy(grey[:, None] / np.float32(255)), {})
+    assert torch.isfinite(plan.model.score(batch, moment(8))["nelbo"]).all()
+    assert isinstance(image_hvae(grey, width=4).model.likelihood, Gaussian)
+
+
+def test_levels_below_the_top_cost_more_at_the_start_and_nothing_more_at_the_end():
+    plan = image_hvae(torch.rand(8, 1, 20, 20), width=4, latent=3, beta=2.0)
+    model, batch = plan.model.eval(), Batch(torch.rand(8, 1, 20, 20), {})
+    terms = [model.terms(batch, moment(8, step)) for step in (0, 15, 30, 100)]
+    weights = [(each["rate"].weight, each["rate below the top"].weight) for each in terms]
+    assert weights == [pytest.approx(pair) for pair in [(0, 40), (1, 20), (2, 0), (2, 0)]]
+    posterior = model.encode(batch.image)
+    z = posterior.sample(noise(moment(8), "posterior", model.latent_shape, batch.image))
+    lower = posterior.condition(z).kl_per_dim()[:, 3:].sum(1)
+    torch.testing.assert_close(terms[0]["rate below the top"].value, lower)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_no_level_of_maps_is_dead_after_a_short_training(seed):
+    torch.manual_seed(seed)
+    images = torch.from_numpy(load_digits().images / 16).float()[:, None]
+    plan = image_hvae(images, latent=4, maps=1, width=16, levels=2)
+    optimizer = torch.optim.AdamW(plan.model.train().parameters(), lr=3e-3)
+    for step in range(300):
+        rows = torch.randint(len(images), (64,))
+        context = moment(64, step)._replace(total_steps=300)
+        terms = plan.model.terms(Batch(images[rows], {}), context)
+        sum(term.weight * term.value.mean() for term in terms.values()).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    rates = plan.model.sum_levels(elbo(plan.model, part(images[:500]))["rate_by_dimension"])
+    assert min(rates) > 1, rates

@@ -71,7 +71,7 @@ def read_bits(run):
 MODIFIERS = {"multirate": "0.1:4", "supervise": "label"}
 RECIPES = (
     *("mnist_mlp_vae", "mnist_iwae", "mnist_hvae", "conv_vae", "mnist_dcgan", "mnist_gan"),
-    *("vaegan", "image_autoencoder", "photo_vae", "latent_prior"),
+    *("vaegan", "image_autoencoder", "image_hvae", "photo_vae", "latent_prior"),
 )
 
 

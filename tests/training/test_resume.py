@@ -94,7 +94,7 @@ def test_an_interrupted_iwae_goes_on_with_the_same_draws_of_its_images(toy, k):
     assert content(cut) == content(whole)
 
 
-@pytest.mark.parametrize("recipe", ["mnist_hvae", "pixel_diffusion"])
+@pytest.mark.parametrize("recipe", ["mnist_hvae", "image_hvae", "pixel_diffusion"])
 def test_an_interrupted_run_of_other_families_goes_on_with_the_same_draws(toy, recipe):
     whole, cut = (toy(name, recipe, stop) for name, stop in RUNS)
     assert content(cut) != content(whole)

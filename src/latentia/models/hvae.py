@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from latentia.core.contract import Batch, StepContext, Terms
+from latentia.core.contract import Batch, Role, StepContext, Term, Terms
 from latentia.core.gaussian import DiagonalGaussian
 from latentia.core.posterior import Posterior
 from latentia.core.schedules import Schedule
@@ -15,7 +15,7 @@ from latentia.core.tensors import Latents, PerImage, to_float32
 from latentia.losses.likelihoods import Likelihood
 from latentia.models.vae import BETA_ONE, VAE
 from latentia.nets.column_condition import with_columns
-from latentia.nets.ladder import Features, LadderDecoder, LadderEncoder
+from latentia.nets.ladder import Features, LadderDecoder
 
 
 class _PosteriorTensors(NamedTuple):
@@ -45,7 +45,7 @@ class LadderPosterior(_PosteriorTensors):
         return self._infer(z, is_noise=False)[0]
 
     def _infer(self, values: Tensor, is_noise: bool) -> tuple[DiagonalGaussian, Latents, Tensor]:
-        features = self.features.expand(len(values), -1, -1)  # one image may have many draws
+        features = self.features.expand(len(values), -1)  # one image may have many draws
         return self.decoder.infer(features, values, is_noise=is_noise)
 
     def kl_per_dim(self) -> Latents:
@@ -71,12 +71,15 @@ class HVAE(VAE):
 
     Parameters
     ----------
-    encoder : LadderEncoder
-        images to one vector of features for each level
+    encoder : nn.Module
+        images to the features of their levels, a `LadderEncoder` or `ImageLadderEncoder`
     decoder : LadderDecoder
         latents to the likelihood's raw output, and the posteriors of the levels
     likelihood, beta
         as in `VAE`
+    lower_weight : callable, optional
+        additional weight of the rate of the levels below the top, a schedule over the run; a large
+        one at the start lets the top level learn first
 
     Attributes
     ----------
@@ -94,18 +97,18 @@ class HVAE(VAE):
     ((12,), (2, 4, 6))
     """
 
-    encoder: LadderEncoder
     decoder: LadderDecoder
 
     def __init__(
         self,
-        encoder: LadderEncoder,
+        encoder: nn.Module,
         decoder: LadderDecoder,
         likelihood: Likelihood,
         beta: Schedule = BETA_ONE,
+        lower_weight: Schedule | None = None,
     ):
         super().__init__(encoder, decoder, likelihood, beta)
-        self.posterior = self.infer_means
+        self.posterior, self.lower_weight = self.infer_means, lower_weight
         self.level_sizes = decoder.level_sizes
 
     def infer_means(self, features: Features) -> Posterior:
@@ -129,4 +132,9 @@ class HVAE(VAE):
         # one pass draws the latents, conditions the posteriors and decodes
         posterior, z, output = self.decoder.infer(self.encoder(images), eps)
         distortion = self.likelihood.nll(output, images)
-        return self.objective_terms(batch, context, posterior, z, distortion)
+        terms = self.objective_terms(batch, context, posterior, z, distortion)
+        if self.lower_weight:
+            weight = context.number(lambda now: self.lower_weight(now.progress))  # pyright: ignore
+            lower_rate = posterior.kl_per_dim()[:, self.level_sizes[0] :].sum(1)
+            terms["rate below the top"] = Term(weight, lower_rate, Role.PENALTY)
+        return terms

@@ -1,7 +1,7 @@
 """Networks of a hierarchical VAE: features bottom up, latents top down, level by level."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -11,18 +11,21 @@ from latentia.core.gaussian import DiagonalGaussian
 from latentia.core.tensors import Latents, to_float32
 from latentia.nets.initialization import init_fixup, init_glorot
 
-Features = Float[Tensor, "b levels width"]
+Features = Float[Tensor, "b n"]  # of an image, those of the top level first
+State = Float[Tensor, "b width *space"]
+FinerState = Float[Tensor, "b width *finer"]
+Layer = Callable[[int, int], nn.Module]  # numbers of channels, before and after
 
 
 class ResidualLayers(nn.Module):
-    """x + two linear layers, each of SiLU(x); no normalisation."""
+    """x + two layers, each of SiLU(x); no normalisation."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, layer: Layer = nn.Linear):
         super().__init__()
-        layers = nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)
+        layers = nn.SiLU(), layer(width, width), nn.SiLU(), layer(width, width)
         self.branch = nn.Sequential(*layers)
 
-    def forward(self, x: Float[Tensor, "b width"]) -> Float[Tensor, "b width"]:
+    def forward(self, x: State) -> State:
         return x + self.branch(x)
 
 
@@ -41,7 +44,7 @@ class LadderEncoder(nn.Module):
         for block in self.blocks:
             h = block(h)
             features.append(h)
-        return torch.stack(features[::-1], 1)
+        return torch.cat(features[::-1], 1)
 
 
 class Level(nn.Module):
@@ -50,24 +53,40 @@ class Level(nn.Module):
     The latents are those of the prior in its own units: z = shift(h) + scale(h) * eps with eps
     from N(0, I). The posterior of eps is therefore the residual of that of z around the prior
     (Vahdat & Kautz 2020, arXiv 2007.03898, section 3.2).
+
+    Parameters
+    ----------
+    shape : shape of the latents of an image, (n,) or (c, h, w)
+    width : number of channels of the state
+    layer, pointwise : layers of the state; the second one sees single positions
     """
 
-    def __init__(self, latent: int, width: int):
+    def __init__(
+        self,
+        shape: Sequence[int],
+        width: int,
+        layer: Layer = nn.Linear,
+        pointwise: Layer = nn.Linear,
+    ):
         super().__init__()
-        self.prior = nn.Linear(width, 2 * latent)
-        self.embed = nn.Linear(latent, width)
-        self.block = ResidualLayers(width)
-        hidden, heads = nn.Linear(2 * width, width), nn.Linear(width, 2 * latent)
+        self.shape = tuple(shape)
+        self.prior = pointwise(width, 2 * shape[0])
+        self.embed = pointwise(shape[0], width)
+        self.block = ResidualLayers(width, layer)
+        hidden, heads = layer(2 * width, width), pointwise(width, 2 * shape[0])
         self.posterior = nn.Sequential(nn.SiLU(), hidden, nn.SiLU(), heads)
 
-    def forward(self, h: Float[Tensor, "b width"], eps: Latents) -> Float[Tensor, "b width"]:
+    def forward(self, h: State, eps: Latents) -> State:
         """Return the state after the latents."""
         shift, log_scale = to_float32(self.prior(h)).chunk(2, 1)
-        return self.block(h + self.embed(shift + log_scale.exp() * eps))
+        z = shift + log_scale.exp() * eps.unflatten(1, self.shape)
+        return self.block(h + self.embed(z))
 
-    def condition(self, h: Tensor, features: Tensor) -> DiagonalGaussian:
+    def condition(self, h: State, features: State) -> DiagonalGaussian:
         """Return the posterior of the latents, given the state and the level's features."""
-        return DiagonalGaussian.from_heads(self.posterior(torch.cat([h, features], 1)))
+        heads = self.posterior(torch.cat([h, features], 1))
+        mean, logvar = DiagonalGaussian.from_heads(heads)
+        return DiagonalGaussian(mean.flatten(1), logvar.flatten(1))
 
 
 class LadderDecoder(nn.Module):
@@ -75,17 +94,35 @@ class LadderDecoder(nn.Module):
 
     def __init__(self, shape: Sequence[int], level_sizes: Sequence[int], width: int):
         super().__init__()
-        self.shape, self.level_sizes = tuple(shape), tuple(level_sizes)
+        self.shape = tuple(shape)
         self.start = nn.Parameter(torch.zeros(width))
-        self.levels = nn.ModuleList(Level(size, width) for size in self.level_sizes)
+        self.levels = nn.ModuleList(Level((size,), width) for size in level_sizes)
         self.output = nn.Sequential(nn.SiLU(), nn.Linear(width, math.prod(shape)))
         init_ladder(self)
 
+    @property
+    def level_sizes(self) -> tuple[int, ...]:
+        return tuple(math.prod(level.shape) for level in self.levels)  # pyright: ignore
+
+    def prepare(self, h: State, level: int) -> FinerState:
+        """Return the state before a level."""
+        return h
+
+    def split_features(self, features: Features) -> list[State]:
+        """Return the features of each level."""
+        return list(features.chunk(len(self.levels), 1))
+
+    def draw(self, h: State) -> Float[Tensor, "b c h w"]:
+        """Return the output of the state after the last level, without sigmoid."""
+        return self.output(h).unflatten(1, self.shape)
+
     def forward(self, z: Latents) -> Float[Tensor, "b c h w"]:
         h = self.start.expand(z.shape[0], -1)
-        for level, eps in zip(self.levels, z.split(self.level_sizes, 1), strict=True):
-            h = level(h, eps)
-        return self.output(h).unflatten(1, self.shape)  # (b, c, h, w), no sigmoid
+        for k, (level, eps) in enumerate(
+            zip(self.levels, z.split(self.level_sizes, 1), strict=True)
+        ):
+            h = level(self.prepare(h, k), eps)
+        return self.draw(h)
 
     def infer(
         self, features: Features, values: Latents, *, is_noise: bool = True
@@ -96,16 +133,21 @@ class LadderDecoder(nn.Module):
         computed; zeros give the mean of each level.
         """
         h, posteriors, latents = self.start.expand(values.shape[0], -1), [], []
-        parts = zip(self.levels, values.split(self.level_sizes, 1), features.unbind(1), strict=True)
-        for level, level_values, level_features in parts:
+        parts = zip(
+            self.levels,
+            values.split(self.level_sizes, 1),
+            self.split_features(features),
+            strict=True,
+        )
+        for k, (level, level_values, level_features) in enumerate(parts):
+            h = self.prepare(h, k)
             posterior = level.condition(h, level_features)  # pyright: ignore
             eps = posterior.sample(level_values) if is_noise else level_values
             h = level(h, eps)
             posteriors.append(posterior)
             latents.append(eps)
         mean, logvar = (torch.cat(each, 1) for each in zip(*posteriors, strict=True))
-        output = self.output(h).unflatten(1, self.shape)
-        return DiagonalGaussian(mean, logvar), torch.cat(latents, 1), output
+        return DiagonalGaussian(mean, logvar), torch.cat(latents, 1), self.draw(h)
 
 
 def init_ladder(net: nn.Module) -> None:
@@ -118,4 +160,4 @@ def init_ladder(net: nn.Module) -> None:
     init_fixup([block.branch for block in blocks])
     for level in net.modules():
         if isinstance(level, Level):
-            nn.init.zeros_(level.prior.weight)
+            nn.init.zeros_(level.prior.weight)  # pyright: ignore
