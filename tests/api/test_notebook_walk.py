@@ -81,10 +81,16 @@ def test_images_come_back_as_tensors(run):
     near = run.nearest(0, n=4, split="all")
     assert "0" not in set(near["key"])
     assert near["distance"].is_monotonic_increasing
+    keys = run.split("all").keys
+    for split in (None, "all", "test"):  # a row is what `nearest` itself takes
+        near = run.nearest(0, n=4, split=split)
+        rows = keys if split is None else run.split(split).keys
+        assert [rows[row] for row in near["row"]] == list(near["key"])
 
 
 def test_results_say_their_n_interval_and_split(run):
-    results = run.evaluate("elbo", "pca", "image")
+    results = run.evaluate(["elbo", "pca"], "image")
+    assert [each.name for each in results][:1] == ["nelbo_nats"]
     bound = results["nelbo_nats"]
     low, high = bound.interval
     assert low < bound.value < high
@@ -217,7 +223,7 @@ def test_progress_is_on_stderr_and_can_be_off(tmp_path, capfd):
     latentia.train("mnist_mlp_vae", run=tmp_path / "b", **parameters)
     out, err = capfd.readouterr()
     assert out == ""
-    for text in ("50 train", "epoch 1  validation", "WARNING few steps", "report.html"):
+    for text in ("50 train", "epoch 1  validation", "ERROR   few steps", "report.html"):
         assert text in err
     latentia.resume(tmp_path / "b", data=X[:60], progress=False)
     assert capfd.readouterr() == ("", "")

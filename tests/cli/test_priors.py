@@ -315,7 +315,8 @@ def test_mistakes(place, tmp_path, capsys):
         "instance one of `latentia train digits_vae`."
     )
     assert error(capsys, "train", "latent_prior", "--autoencoder", tmp_path, *new) == (
-        f"{tmp_path} is not a run: it has no readable run.json; give a folder of `latentia train`."
+        f"{tmp_path} is not a run: it has no readable run.json; "
+        "give a folder of `latentia fit` or `train`."
     )
     words = ["train", "latent_prior", "--autoencoder", vae, "--cond", "colour", *new]
     assert error(capsys, *words) == (

@@ -83,6 +83,22 @@ def find(kind, severity="WARNING", *commands):
     return Finding(0, kind, "measured.", severity, "It matters.", suggested_commands=commands)
 
 
+def test_curves_are_those_of_the_metric_that_selects_the_weights(tmp_path):
+    """The nelbo of photographs may rise while that of pixels and features falls."""
+    both = [
+        {**row, "values": {"nelbo": float(k), "joint": joint}}
+        for k, (row, joint) in enumerate(zip(scores(3, 2, 1), (3.0, 2.0, 1.0), strict=True))
+    ]
+    one = patient(tmp_path, log_rows=[], validation_rows=both)
+    one.run.metadata["closed_form"] = {}
+    assert duration.training_did_not_help(one) is None
+    for row, joint in zip(both, (1.0, 2.0, 3.0), strict=True):
+        row["values"]["joint"] = joint
+    found = duration.training_did_not_help(one)
+    assert found is not None
+    assert found.text.startswith("joint of the validation images is 1 by the closed form")
+
+
 def test_a_cause_stands_first_as_severe_as_what_follows_from_it():
     """Few steps before all but errors; details of a model that learned nothing are left out."""
     few, unlearned = (
@@ -133,11 +149,15 @@ def test_before_the_first_row_beta_is_the_knobs(tmp_path):
 @pytest.mark.parametrize(
     ("epochs", "beta", "severity"), [(1, 1.0, "WARNING"), (1, 49.0, "ERROR"), (100, 1.0, "ERROR")]
 )
-def test_a_collapse_of_few_steps_may_be_theirs(tmp_path, epochs, beta, severity):
-    """Then what is missing stands before it."""
+def test_a_collapse_of_few_steps_is_a_warning_while_more_follow(tmp_path, epochs, beta, severity):
+    """What is missing stands before it."""
     few = SimpleNamespace(mean=np.zeros((50, 20), np.float32))
     knobs, told = {"epochs": epochs, "beta": beta}, [{"values": {"nelbo": 9.0, "rate": 0.01}}]
     one = patient(tmp_path, knobs=knobs, log_rows=[], validation_rows=told, latent_table=few)
+    found = latents.posterior_collapse(one)
+    assert found is not None
+    assert found.severity == "ERROR"
+    one.early, one.__dict__["training_rows"] = True, rows([1.0] * 20)
     found = latents.posterior_collapse(one)
     assert found is not None
     assert found.severity == severity

@@ -1,6 +1,7 @@
 """The run that a user holds."""
 
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -68,7 +69,7 @@ class Run(RunComparisons):
 
     def evaluate(
         self,
-        *metrics: str,
+        *metrics: str | Sequence[str],
         split: str | None = None,
         n: int | None = None,
         features: str = "auto",
@@ -82,7 +83,7 @@ class Run(RunComparisons):
 
         Parameters
         ----------
-        *metrics : str
+        *metrics : str, or a list of str
             one or more of "elbo", "pca", "probe", "nuisance", "nll", "fd", "kd", "prdc", "image",
             "memorisation" and "disentanglement"; the default is "elbo", "pca" and (with labels)
             "probe", or "fd" for a model without an encoder
@@ -119,9 +120,10 @@ class Run(RunComparisons):
         >>> low, high = results["nelbo_nats"].interval
         """
         settings = {"features": features, "n": n, "k": k, "seed": seed}
+        names = [name for each in metrics for name in ([each] if isinstance(each, str) else each)]
         with enable_progress(progress):
             images = rank0_first(lambda: self.images)
-            result = measure_run(self.folder, images, split, metrics, settings)
+            result = measure_run(self.folder, images, split, names, settings)
             try:
                 keep_result(self.folder, images, result)
             except Error as problem:

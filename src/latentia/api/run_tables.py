@@ -129,8 +129,8 @@ class RunTables(RunImages):
         Returns
         -------
         pandas.DataFrame
-            key, split, row in the searched split, distance in standard deviations of the prior
-            (or in features), and the labels, nearest first
+            key, split, row in the given split, or among all images, distance in standard
+            deviations of the prior (or in features), and the labels, nearest first
 
         Raises
         ------
@@ -181,7 +181,11 @@ class RunTables(RunImages):
                 mean = encoder.encode(pixels).mean
         table = encode_split(encoder, searched, SAMPLE)
         picture = render_neighbors(self.folder, encoder, key, (pixels, mean), searched, table, n)
-        return self._add_split_names(picture, searched)
+        picture = self._add_split_names(picture, searched)
+        if split is None:  # a row number without a split is one among all images
+            rows = {each: row for row, each in enumerate(self.images.split("all").keys)}
+            picture.table["row"] = picture.table["key"].map(rows)
+        return picture
 
     def find_outliers(
         self, n: int = 24, *, by: str = "error", split: str | None = None

@@ -141,7 +141,7 @@ def posterior_collapse(context: RunContext) -> CheckResult | None:
         text = f"{n_active} of {n_dims} latent dimensions carry information"
         explanation = describe_averaging(context, beta, n_dims)
     return CheckResult(
-        WARNING if context.is_short and beta <= 1 else ERROR,  # more steps may be enough
+        WARNING if context.early and context.is_short and beta <= 1 else ERROR,
         f"{text} (rate {rate:.2g} nats; beta {beta:g}).",
         "The decoder ignores the latents: every reconstruction is the mean image, and no latent"
         f" coordinate has a meaning.{explanation}",

@@ -7,6 +7,8 @@ import numpy as np
 from latentia.core.contract import Role
 from latentia.diagnostics.run_context import RunContext
 
+# metrics that select weights; of them "nelbo" alone is measured where another one selects
+SELECTING = ("joint", "over betas", "objective", "bound", "nelbo")
 OVERFITTING_SHARE = 0.05  # of the total fall: validation noise is below 0.01
 
 
@@ -21,12 +23,14 @@ class Rise(NamedTuple):
 
 
 def select_metric(context: RunContext) -> tuple[str, np.ndarray]:
-    """Return the validation metric that should fall, epoch by epoch; none with an adversary."""
+    """Return the validation metric that selects the weights, epoch by epoch, else another that
+    should fall; none with an adversary.
+    """
     critic_loss = context.read_monitor("critic loss")
     if len(critic_loss) and np.isfinite(critic_loss[-1]):
         return "", np.empty(0)
     metrics = context.validation_rows[-1]["values"] if context.validation_rows else {}
-    name = "nelbo" if "nelbo" in metrics else next(iter(metrics), "")
+    name = next((name for name in (*SELECTING, *metrics) if name in metrics), "")
     return name, context.read_validation_metric(name)
 
 

@@ -188,12 +188,13 @@ class Evaluation:
 
     @cached_property
     def other_images(self) -> Split | None:
-        """As many images of another split, such as training images; None if there is none.
+        """As many images of another split, if possible a held-out one; None if there is none.
 
-        They are what perfect samples would be.
+        They are what perfect samples would be. Features may be learned from training images.
         """
         others = [self.images.split(name) for name in SPLIT_NAMES if name != self.split.name]
-        largest = max(others, key=len)
+        held_out = [s for s in others if s.name != "train" and len(s) >= len(self.rows)]
+        largest = max(held_out or others, key=len)
         is_apart = self.split.name != "all" and len(largest) >= 2
         return largest.subsample(len(self.rows)) if is_apart else None
 

@@ -53,8 +53,8 @@ class RunFolder(TrainingFolder):
         except OSError:
             content = {}
         if not {"recipe", "arguments"} & content.keys():
-            text = "is not a run: it has no readable run.json; give a folder of `latentia train`."
-            raise Error(text, subject=path)
+            text = "is not a run: it has no readable run.json"
+            raise Error(f"{text}; give a folder of `latentia fit` or `train`.", subject=path)
         try:
             metadata = check_metadata(content)
         except Error as problem:

@@ -20,6 +20,7 @@ from latentia.data.reader import LoadOptions
 from latentia.data.reading import Reading
 from latentia.nets.column_condition import get_condition
 from latentia.runs.folder import RunFolder
+from latentia.runs.priors import find_learned_prior
 
 TEMPERATURE = "temperature"  # the parameter of `VAE.sample`
 
@@ -90,7 +91,9 @@ def parse_condition(
     """
     column: str | None = getattr(model, "column", None)
     if column is None:
-        raise Error(f"{run.path} was trained without --cond, and has no condition; omit --cond.")
+        prior = find_learned_prior(run)
+        advice = f"give its learned prior, {prior.path}, or omit --cond" if prior else "omit --cond"
+        raise Error(f"{run.path} was trained without --cond, and has no condition; {advice}.")
     if shape := run.metadata["images"]["columns"].get(column):
         return _load_condition_image(run, column, shape, text, data)
     if (condition := get_condition(model)) and not condition.num_classes:
