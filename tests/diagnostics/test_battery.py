@@ -46,6 +46,7 @@ CASES = {
     "copies": Case("images given twice", f"{NPZ} {{repeated}}"),
     "blank": Case("constant images", f"{NPZ} {{blank}}"),
     "inverted": Case("inverted images", f"{NPZ} {{inverted}}"),
+    "dark": Case("dark images", f"{NPZ} {{dark}}"),
     "zeros": Case("one class dominates", f"{NPZ} {{zeros}} --hidden 64"),
     "critic at 10 lr": Case(
         "critic too strong", "{toys}:duel --no-relative --gamma 0 --lr 1e-4 --epochs 60"
@@ -133,7 +134,14 @@ def images(seed, where):
     write("repeated", lambda a: a["x_train"].__setitem__(slice(200), a["x_train"][200:400]))
     write("blank", lambda a: a["x_train"].__setitem__(slice(40), 255))
     write("inverted", lambda a: a["x_train"].__setitem__(slice(100), 255 - a["x_train"][:100]))
+
+    def darken(a):
+        """12 bits stored in 16."""
+        for name in parts:
+            a[f"x_{name}"] = a[f"x_{name}"].astype(np.uint16) * 16
+
     write("zeros", zeros)
+    write("dark", darken)
     return {path.stem: path for path in where.glob("*.npz")}
 
 

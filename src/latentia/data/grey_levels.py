@@ -18,7 +18,7 @@ class GreyLevels(NamedTuple):
     """Grey levels of images. count: None if the pixels are floats."""
 
     count: int | None
-    extreme_share: float  # of the pixels within 5 % of black or of white
+    extreme_share: float  # of the pixels within 5 % of black or of white; 0 if none is bright
 
     def require_count(self) -> int:
         """Return the number of levels.
@@ -47,10 +47,11 @@ def measure_grey_levels(split: Split, count: int | None) -> GreyLevels:
         part = split.subsample(MAX_IMAGES)
     else:
         part = split.select(torch.arange(min(len(split), MAX_STREAMED)))
-    near = total = 0
+    near = total = brightest = 0
     for batch in part.iterate_batches(part.max_batch_size()):
         mask = batch.columns.get(MASK_COLUMN)
         is_near = ((batch.image - 0.5).abs() >= 0.5 - MARGIN).double()
         near += int(sum_pixels(is_near, mask).sum())
         total += int(sum_pixels(torch.ones_like(is_near), mask).sum())
-    return GreyLevels(count, near / total if total else 0.0)
+        brightest = max(brightest, batch.image.max().item())
+    return GreyLevels(count, near / total if total and brightest > 0.5 else 0.0)

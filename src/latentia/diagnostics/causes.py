@@ -6,7 +6,7 @@ from latentia.diagnostics import adversary, coordinates, data, diffusion, durati
 from latentia.diagnostics.check import ERROR, SEVERITIES, Check
 from latentia.training.events import Finding
 
-CAUSES = (duration.few_steps, data.unrelated_pixels, duration.unfinished_training)
+CAUSES = (data.dark_images, duration.few_steps, data.unrelated_pixels, duration.unfinished_training)
 FAILURES = (duration.images_not_learned, latents.posterior_collapse, adversary.mode_collapse)
 CONSEQUENCES = (
     *FAILURES,

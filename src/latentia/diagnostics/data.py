@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from latentia.core.text import pluralize
 from latentia.data import Split
+from latentia.data.levels import CAMERA_WHITES, MAX_HOT_SHARE
 from latentia.data.sources.synthetic import SYNTHETIC_MODULES
 from latentia.data.splits import evenly_spaced_rows
 from latentia.diagnostics import suggested_commands as suggest
@@ -27,6 +29,7 @@ MIN_TRAIN_IMAGES = 10  # a model can only repeat fewer
 MAX_OVERLAP, MAX_DUPLICATES, MAX_ODD_IMAGES = 0.01, 0.05, 0.01
 MAX_CLASS_SHARE, MAX_BINARY_SHARE = 0.5, 0.9  # with three classes or more, with two
 MIN_UNRELATED = 0.9  # neighbouring over random pixels: noise 1, 8x8 digits 0.67, photographs 0.1
+MAX_DARK_VALUE = 1 / 8  # 12 bits stored in 16 have 1/16
 MAX_COMPARED = 200  # images whose pixels are compared
 ODD_IMAGES_CONSEQUENCE = (
     "The model spends coordinates on this difference, and samples such images too."
@@ -209,6 +212,30 @@ def unrelated_pixels(context: RunContext) -> CheckResult | None:
         "belong together. No option changes that: look at the images in the report, and write them "
         "anew.",
         {"ratio": ratio},
+    )
+
+
+@define_check("dark images", threshold=f"below {MAX_DARK_VALUE:g} of the range from black to white")
+def dark_images(context: RunContext) -> CheckResult | None:
+    """The value that all but one in 10,000 pixels of training images are at most.
+
+    Suggested change: --white with the value of the camera's white, for images of 16 bits.
+    """
+    split, metadata = context.images.split("train"), context.run.metadata["images"]
+    images = split.get_batch(evenly_spaced_rows(len(split), MAX_COMPARED)).image
+    brightest = float(np.quantile(images.numpy(), 1 - MAX_HOT_SHARE))
+    if context.parent is not None or not 0 < brightest < MAX_DARK_VALUE:
+        return None
+    full_scale = (metadata["levels"][0] or 0) - 1
+    whites = [white for white in CAMERA_WHITES if full_scale * brightest <= white < full_scale]
+    return CheckResult(
+        WARNING,
+        f"the brightest pixels of {pluralize(len(images), 'training image')} have {brightest:.1%} "
+        "of the range from black to white.",
+        "Images look black, and one variance for all pixels or a Bernoulli likelihood takes what "
+        "they show for noise. White is probably not the greatest value of the files' type.",
+        {"brightest": brightest},
+        suggest.retrain_run(context, f"white{whites[0]}", white=whites[0]) if whites else [],
     )
 
 
