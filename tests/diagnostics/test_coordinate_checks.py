@@ -51,6 +51,9 @@ def test_a_model_that_a_pca_beats_is_named_with_both_errors(
         finding = coordinates.no_better_than_pca(context)
         assert "The run overfits, so that more epochs do not reduce" in finding.consequence
         assert finding.suggested_commands == ()
+    levels = patient(tmp_path / "levels", "image_hvae", {"width": 4}, validation_rows=RATE)
+    levels.__dict__ |= {name: context.__dict__[name] for name in ("residual", "total_steps")}
+    assert coordinates.no_better_than_pca(levels) is None
 
 
 @pytest.mark.parametrize(

@@ -353,16 +353,20 @@ def test_dimensions_that_are_not_used(tmp_path, alive, ill):
     """Of eight; none at all is a collapse."""
     mean = np.random.default_rng(0).normal(size=(60, 8)) * (np.arange(8) < alive)
     log = rows([1.0] * 4, weights=[{"rate": 1.0}] * 4)
-    one = patient(
-        tmp_path,
-        training_rows=log,
-        latent_table=SimpleNamespace(mean=mean),
-        validation_rows=scores(9.0, name="rate"),
-    )
+    parts = {
+        "training_rows": log,
+        "latent_table": SimpleNamespace(mean=mean),
+        "validation_rows": scores(9.0, name="rate"),
+    }
+    one = patient(tmp_path, knobs={"latent": 8}, **parts)
     found = latents.unused_dimensions(one)
     assert (found is not None) == ill
     if found:
         assert "--latent 5" in found.suggested_commands[0]
+        maps = patient(tmp_path / "maps", "image_hvae", {"width": 4}, **parts)
+        found = latents.unused_dimensions(maps)  # --latent is that of the top level alone
+        assert found is not None
+        assert found.suggested_commands == ()
 
 
 def test_a_level_that_carries_nothing_is_named_and_left_out(tmp_path):

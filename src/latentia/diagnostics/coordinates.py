@@ -16,6 +16,7 @@ from latentia.latents.encoding import encode_split
 from latentia.metrics.elbo import ACTIVE_VARIANCE
 from latentia.metrics.label_probes import compare_probes, probe_column
 from latentia.metrics.pca import fit_pixel_pca
+from latentia.models.hvae import HVAE
 from latentia.models.joint_pca import IMAGES_PER_LATENT
 
 MIN_COLOR_EXPLAINED = 0.2  # share of the variance: below it colours are lost
@@ -38,7 +39,8 @@ def measure_pca_error(context: RunContext) -> tuple[float, int]:
 
 @define_check("no better than PCA", threshold="a ratio of 1 or more")
 def no_better_than_pca(context: RunContext) -> CheckResult | None:
-    """Mean squared error of decoded means, over that of as many principal components of pixels.
+    """Mean squared error of decoded means, over that of as many principal components of pixels; not
+    of a hierarchical VAE.
 
     Suggested change: if the run does not overfit, more --epochs with a tenth of --beta; of
     photo_vae, half the --weight. If neither helps, use principal components.
@@ -46,6 +48,8 @@ def no_better_than_pca(context: RunContext) -> CheckResult | None:
     if not carries_information(context):
         return None
     if context.has_few_steps or not context.complete:  # more steps may be enough
+        return None
+    if isinstance(context.autoencoder, HVAE):
         return None
     model, (linear, dims) = context.residual[0], measure_pca_error(context)
     if model < linear:

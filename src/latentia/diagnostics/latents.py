@@ -270,7 +270,9 @@ def unused_dimensions(context: RunContext) -> CheckResult | None:
         "Images do not depend on them visibly: leave them out of traversals. A trace of a label "
         "may remain in them, which latentia relate measures.",
         {"active": n_active, "latent": n_dims, "rate_nats": rate},
-        suggest.retrain_run(context, f"latent{n_active}", latent=n_active),
+        suggest.retrain_run(context, f"latent{n_active}", latent=n_active)
+        if context.parameters.get("latent") == n_dims  # else those of one level or channel
+        else [],
     )
 
 
