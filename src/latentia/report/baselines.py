@@ -1,5 +1,6 @@
 """What stands beside a report's numbers: a PCA of as many dimensions, labels, real images."""
 
+import math
 from collections.abc import Sequence
 
 from latentia.core.contract import HasLatents
@@ -9,6 +10,7 @@ from latentia.metrics.registry import METRICS
 from latentia.metrics.result import MetricResult
 from latentia.metrics.sharpness import measure_sharpness
 
+MAX_DIMS = 1024  # latent dimensions whose principal components take seconds
 TITLES = {
     "mse": "mse per pixel of decoded means",
     "pca_mse": "mse per pixel of a {}",
@@ -19,9 +21,13 @@ TITLES = {
 def measure_baselines(
     evaluation: Evaluation, samples: ImageTensor
 ) -> dict[str, Sequence[MetricResult]]:
-    """Measure the sharpness of samples, and with latents the PCA and the labels, by metric."""
+    """Measure the sharpness of samples, and with latents the PCA and the labels, by metric.
+
+    The PCA has as many dimensions as the latents; above `MAX_DIMS` it is not measured.
+    """
     names = []
-    if isinstance(evaluation.model, HasLatents):
+    model = evaluation.model
+    if isinstance(model, HasLatents) and math.prod(model.latent_shape) <= MAX_DIMS:
         names = ["pca", *(["probe"] if evaluation.label_probes else [])]
     images, split = evaluation.iterate_images(), evaluation.split.name
     results = {name: METRICS[name].measure(evaluation) for name in names}

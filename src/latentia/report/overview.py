@@ -29,6 +29,7 @@ from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.yardsticks import tabulate_yardsticks
 from latentia.models.pretrained_features import NAME, extract_features
 from latentia.nets.column_condition import use_columns, use_rows
+from latentia.report.baselines import MAX_DIMS
 from latentia.report.cluster_sheet import arrange_clusters
 from latentia.report.latent_figures import shorten_key
 from latentia.report.prior_figures import sample_conditions
@@ -38,7 +39,6 @@ from latentia.runs.priors import find_learned_prior
 from latentia.runs.sampling import resolve_sampling
 
 MAP_SIDE, TILE_SIDE = 20, 32  # cells of a side of the map, and pixels of a small image's side
-MAX_DIMS = 1024  # latent dimensions whose principal axes take seconds
 N_AXES, N_SHOWN, N_EXAMPLES, N_STEPS = 16, 3, 4, 5  # of the traversals
 N_OUTLIERS, N_COLUMNS = 8, 10
 N_TYPICAL = 3  # images of a group, and strange ones: more make the words of the column too small
