@@ -147,8 +147,8 @@ def _compare_sets(
         feature_sets["reconstructions"] = evaluation.reconstruction_features, ""
     if (other := evaluation.other_images) is not None:
         note = f"images of the {other.name} split: the floor, as perfect samples score"
-        if (other.name, extractor.name) == ("train", "classifier"):
-            note += ", or too high, since the features were learned from this split"
+        is_learned = (other.name, extractor.name) == ("train", "classifier")
+        note += ", or too high, since it taught the features" if is_learned else ""
         feature_sets["real"] = evaluation.other_features, note
     results = []
     for kind, (features, note) in feature_sets.items():
@@ -178,8 +178,7 @@ def measure_prdc(evaluation: Evaluation, k: int = 5) -> list[MetricResult]:
         make_mean_result(name, values, split.name, **fields)._replace(n=(len(real), len(samples)))
         for name, values in prdc_per_image(real, samples, k)._asdict().items()
     ]
-    is_blurred = sharpness.interval is not None and sharpness.interval[1] < 1
-    if is_blurred:
+    if sharpness.interval is not None and sharpness.interval[1] < 1:
         note, beside = _measure_blindness(evaluation, sharpness.value or 0, k)
         note = join_notes(results[0].note, note)
         results[0] = results[0]._replace(note=note, beside=beside)
@@ -297,6 +296,5 @@ def measure_disentanglement(evaluation: Evaluation, halves: int = 10) -> list[Me
 def _describe_bound(evaluation: Evaluation) -> str:
     """Return which likelihood a bound is for, where that could be mistaken."""
     binary = "binarised once" if "binarised" in evaluation.autoencoder.metadata() else ""
-    return join_notes(
-        binary, "of its autoencoder" if isinstance(evaluation.model, HasTrajectory) else ""
-    )
+    is_prior = isinstance(evaluation.model, HasTrajectory)
+    return join_notes(binary, "of its autoencoder" if is_prior else "")
