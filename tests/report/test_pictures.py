@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from latentia.report.grids import GAP, choose_columns, encode_gif, encode_png, make_grid
+from latentia.report.grids import GAP, choose_columns, encode_gif, encode_png, load_font, make_grid
 
 
 def test_every_pixel_stands_in_the_sheet_in_order_and_unblurred():
@@ -66,3 +66,10 @@ def test_an_animation_rests_where_it_turns(n, back):
     rests = {k for k, time in zip(shown, times, strict=True) if time == 1000 + 4000 / len(shown)}
     assert rests == ({0, n - 1} if back else {n - 1})
     assert sum(times) == 4000 + 1000 * len(rests)
+
+
+@pytest.mark.parametrize("letter", "äßéµαΔ²·–")
+def test_captions_have_letters_beyond_ascii(letter):
+    font, missing = load_font(), "\U0010fffd"
+    assert font.getmask(letter).getbbox()
+    assert bytes(font.getmask(letter)) != bytes(font.getmask(missing))

@@ -4,12 +4,14 @@ import io
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
+from matplotlib import get_data_path
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
@@ -27,7 +29,7 @@ SINGLE_IMAGES = (".png", ".npy", ".npz", FOLDER)  # of outputs with one image ea
 RUN_FILES = ("run.json", "evaluation.json")  # which no command overwrites with its output
 
 # pixels: least longer side of a tile, distance between tiles, height of text
-MIN_TILE_SIDE, GAP, TEXT_SIZE = 56, 2, 13
+MIN_TILE_SIDE, GAP, TEXT_SIZE = 56, 2, 12
 TEXT_COLOR = "#3c3c3c"
 
 
@@ -51,7 +53,7 @@ def make_grid(
     zoom = max(1, math.ceil(min_side / max(h, w)))
     tiles = tiles.repeat(zoom, axis=1).repeat(zoom, axis=2)
     n, height, width, channels = tiles.shape
-    font = ImageFont.load_default(TEXT_SIZE)
+    font = load_font()
     slot = max(width, math.ceil(max(map(font.getlength, labels_below), default=0)) + 4)
     dy, dx = height + GAP + (TEXT_SIZE + 6 if labels_below else 0), slot + GAP
     lines = [line for text in row_labels for line in text.splitlines()]
@@ -73,6 +75,12 @@ def make_grid(
     return _add_caption(picture, caption) if caption else picture
 
 
+@cache
+def load_font() -> ImageFont.FreeTypeFont:
+    """Return matplotlib's font; that of Pillow has no letter beyond ASCII."""
+    return ImageFont.truetype(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), TEXT_SIZE)
+
+
 def choose_columns(n_images: int) -> int:
     """Return columns of a grid about 1.5 times as wide as high, with full rows if possible."""
     target = 1.5 * n_images**0.5
@@ -85,7 +93,7 @@ def choose_columns(n_images: int) -> int:
 
 
 def _add_caption(picture: Image.Image, caption: str) -> Image.Image:
-    font = ImageFont.load_default(TEXT_SIZE)
+    font = load_font()
     words, lines = caption.split(" "), [""]
     for word in words:
         longer_line = f"{lines[-1]} {word}".strip()
