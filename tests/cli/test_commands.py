@@ -190,7 +190,7 @@ def test_mistakes_in_the_words(place, tmp_path, capsys):
     assert text.endswith("no parameter --zzz; latentia train conv_vae --help lists all parameters.")
     assert error(capsys, "train", "mnist_gan", "--size", "64") == (
         "mnist_gan has no parameter --size, as its images have one size; leave it out, or take a "
-        "recipe that has it, such as conv_vae, image_autoencoder, latent_prior and 4 more."
+        "recipe that has it, such as conv_vae, image_autoencoder, image_hvae and 5 more."
     )
     text = error(capsys, "sample", "r", "--sed", "1")
     assert text.endswith("did you mean --seed? latentia sample --help lists all parameters.")
@@ -282,7 +282,7 @@ def test_mistakes_in_the_run(run, place, tmp_path, capsys):
     assert "ends in .jpg; give a .png" in error(capsys, "sample", run, "--out", "x.jpg")
     assert "--steps: 1" in error(capsys, "interpolate", run, "0", "1", "--steps", "1")
     text = error(capsys, "interpolate", run, "0", "99")
-    assert "There is no image 99 in all; it has 40, from 0." in text
+    assert "There is no image 99 in split all; it has 40, numbered from 0." in text
     text = error(capsys, "evaluate", run, "--split", "dev")
     assert "'dev' is not a split" in text
 

@@ -295,11 +295,18 @@ def test_mistakes(run, place, labels, tmp_path, capsys):
         (["traverse", run, "0", "--steps", "1"], "--steps is 1; it must be at least 2"),
         (["traverse", run, "0", "--out", "t.jpg"], "ends in .jpg; give a .png or a .gif or a .npy"),
         (["attribute", run, "0", "--out", "t.gif"], "ends in .gif; give a .png or a .svg or"),
-        (["attribute", run, "99"], "There is no image 99 in all; it has 40, from 0."),
-        (["attribute", run, "4", "--split", "test"], "There is no image 4 in test; it has 4, from"),
+        (
+            ["attribute", run, "99"],
+            "There is no image 99 in split all; it has 40, numbered from 0.",
+        ),
+        (
+            ["attribute", run, "4", "--split", "test"],
+            "There is no image 4 in split test; it has 4, numbered from",
+        ),
         (
             ["nearest", run, "no.png", *photos],
-            "There is no image no.png in all; it has 12, from 0, the first of them 00.png.",
+            "There is no image no.png in split all; it has 12, numbered from 0, the first of them "
+            "00.png.",
         ),
         (
             ["reconstruct", run, "no.png", "--data", "gone/"],

@@ -45,7 +45,7 @@ def test_separate_gaussians_are_found_and_counted_largest_first(sizes):
     np.testing.assert_allclose(clusters.distances, np.linalg.norm(points - means, axis=1))
     assert clusters.stability.low > 0.99
     assert "stable (1" in repr(clusters)
-    assert f"{len(sizes)} groups stand out" in repr(clusters)
+    assert f"{len(sizes)} groups fit better than one" in repr(clusters)
 
 
 def test_four_groups_in_two_pairs_are_not_lost_where_two_fit_no_better_than_a_gaussian():

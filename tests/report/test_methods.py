@@ -14,9 +14,9 @@ def test_the_paragraph_has_the_facts_of_the_run(toy):
     text, (first, *_) = describe_methods(run), run.metadata["machine"]["torch"].split("+")
     count = run.metadata["images"]["count"]
     assert f"The recipe mnist_mlp_vae of latentia {version('latentia')} (PyTorch {first}," in text
-    assert f"was trained on {count['train']} images of 28x28 pixels and 1 channel. Held" in text
+    assert f"was trained on {count['train']} images of 28x28 pixels and 1 channel; " in text
     assert (
-        f"were {count['validation']} images for validation and {count['test']} for the test."
+        f"{count['validation']} other images were held out for validation and {count['test']} for"
         in text
     )
     assert f"have {sum(run.metadata['parameters'].values()):,} parameters." in text
@@ -33,7 +33,7 @@ def test_the_report_has_it_with_modifiers_and_without_validation(array_file, tra
     run = trained("run", "mnist_mlp_vae", knobs, modifiers=edits, options=options)
     page = latentia.load(run.path).report().read_text("utf-8")
     paragraph = page.partition("<h2>Methods</h2>")[2].partition("</p>")[0]
-    assert "Held out were 0 images for validation" in paragraph
+    assert "0 other images were held out for validation" in paragraph
     assert "--free-bits</span> 0.3;" in paragraph
     assert "<td>free-bits</td><td>0.3</td>" in page
     assert paragraph.endswith("The weights are those of the last step.")

@@ -288,7 +288,7 @@ def test_one_image_is_followed_through_training(array_file, tmp_path):
     assert "data:image/gif;base64," in page
     assert "Samples through training" in page
     assert run.options.track == "2"
-    with pytest.raises(latentia.Error, match="There is no image 99 in validation; it has"):
+    with pytest.raises(latentia.Error, match="There is no image 99 in split validation; it has"):
         latentia.train("mnist_mlp_vae", run=tmp_path / "s", options=Options(track="99"), **knobs)
 
 

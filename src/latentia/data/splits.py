@@ -287,8 +287,7 @@ def splitmix64(n: int, seed: int) -> np.ndarray:
 
 def load_image(name: str, split: Split) -> Batch:
     """Load one image by number or key, (1, c, h, w) in [0, 1], and its labels."""
-    row = find_row(name, split)
-    return split.get_batch(slice(row, row + 1))
+    return split.get_batch(torch.tensor([find_row(name, split)]))
 
 
 def find_row(name: str, split: Split) -> int:
@@ -296,5 +295,6 @@ def find_row(name: str, split: Split) -> int:
     if (row := split.index_of(name)) is None:
         first = split.display_name(0)
         hint = "" if first.isdecimal() else f", the first of them {split.keys[0]}"
-        raise Error(f"There is no image {name} in {split.name}; it has {len(split)}, from 0{hint}.")
+        n = f"{len(split):,}, numbered from 0{hint}"
+        raise Error(f"There is no image {name} in split {split.name}; it has {n}.")
     return row

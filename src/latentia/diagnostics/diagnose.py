@@ -138,8 +138,8 @@ def describe_fit(context: RunContext, findings: list[Finding]) -> str:
     change = "" if context.is_prior else "the changed option, or "
     runs = "the run" if "cond" in request else "both runs"
     return (
-        f"These commands train one run alone. With {change}more --minutes in place of --epochs, "
-        f"`{format_fit(request, find_unused_path(path))}` makes {runs}, table and report."
+        f"Each of these commands trains one run alone. With {change}more --minutes in place of "
+        f"--epochs, `{format_fit(request, find_unused_path(path))}` makes {runs}, table and report."
     )
 
 

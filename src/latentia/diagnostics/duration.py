@@ -3,7 +3,7 @@
 import numpy as np
 
 from latentia.core.locks import find_other_owner
-from latentia.core.text import pluralize
+from latentia.core.text import format_number, pluralize
 from latentia.diagnostics import latents
 from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.adversary import MIN_COVERAGE
@@ -133,10 +133,10 @@ def unfinished_training(context: RunContext) -> CheckResult | None:
     label = "mean squared error" if error == "mse" else name
     return CheckResult(
         WARNING,
-        f"{name} of the validation images fell by {recent_fall:.3g} in the second half of all "
-        f"learning (after step {half:,.0f} of {context.total_steps:,}, by the sum of learning "
-        f"rates), {recent_fall / total_fall:.0%} of its fall in {len(values)} epochs, and their "
-        f"{label} by {gain:.0%}.",
+        f"{name} of the validation images fell by {format_number(recent_fall)} in the second half "
+        f"of all learning (after step {half:,.0f} of {context.total_steps:,}, by the sum of "
+        f"learning rates), {recent_fall / total_fall:.0%} of its fall in {len(values)} epochs, "
+        f"and their {label} by {gain:.0%}.",
         "Twice the epochs would lower both further, by about half of that. The flat end of a curve "
         "is no sign of an end, since a falling learning rate flattens every curve.",
         {"fell": recent_fall, "fell_in_all": total_fall, "gain": gain},
@@ -155,7 +155,7 @@ def overfitting(context: RunContext) -> CheckResult | None:
     return CheckResult(
         WARNING,
         f"{curve.name} of the validation images was best in epoch {curve.best_epoch} of "
-        f"{curve.last_epoch} and has risen by {curve.rise:.3g} since, "
+        f"{curve.last_epoch} and has risen by {format_number(curve.rise)} since, "
         f"{curve.rise / curve.fall:.0%} of its fall before.",
         "The model memorizes its training images: what it says of new images gets worse.",
         {"best_epoch": curve.best_epoch, "epochs": curve.last_epoch, "risen": curve.rise},

@@ -45,7 +45,7 @@ def serve_explorer(
             session.open_split(*options.labels[:2], options.coordinates)
     for path, session in zip(paths, sessions, strict=True):
         if session.run_argument != path:
-            print_note(f"In place of {path}, its learned prior is opened: {session.run_argument}.")
+            print_note(f"{path} has a learned prior, {session.run_argument}, which is opened.")
     token = None if host in LOOPBACK else secrets.token_urlsafe(24)
     listener = open_listener(host, ports)
     name = f"[{host}]" if ":" in host else host

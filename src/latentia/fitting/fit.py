@@ -248,9 +248,9 @@ def describe_request(request: FitRequest, reason: str, device: str) -> list[str]
     column = rules.choose_condition(facts)
     classes = facts.classes.get(column or "") or []
     names = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
-    condition = (
-        f"{column} ({names})" if column else "groups of similar latents, since no label fits"
-    )
+    condition = f"{column} ({names})" if column else "groups of similar latents, since "
+    if not column:
+        condition += "no label fits" if facts.classes else "there are no labels"
     second, prior = f", {rules.PRIOR_RECIPE}", f"prior: conditioned on {condition}."
     if "cond" in parameters:
         second, prior = "", NO_PRIOR.format(parameters["cond"])

@@ -60,9 +60,10 @@ class Clusters(NamedTuple):
         elif self.gaps:
             gap, error = self.gaps[k - 1]
             bound = ", the largest number tried," * (k == MAX_GROUPS)
-            text = f"stand out by {format_with_error(gap, error)} (standard error)"
+            text = f"{format_with_error(gap, error)} (standard error)"
             lines.append(
-                f"{k} groups{bound} {text} in log within-group sum of squares from {null}."
+                f"{k} groups{bound} fit better than {null}: the logarithm of their sum of squared "
+                f"distances is less by {text}."
             )
         if self.stability:
             word = next(word for least, word in STABILITY_WORDS if self.stability.value >= least)

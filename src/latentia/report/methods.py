@@ -19,13 +19,20 @@ def describe_methods(run: RunFolder) -> str:
     text = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in chosen.items())
     best = [row["epoch"] for row in rows if row["event"] == "validated" and row["is_best"]]
     weights = f"epoch {best[-1]}, with the lowest validation loss" if best else "the last step"
+    start = ""
+    if "closed_form" in metadata:
+        weight = metadata["closed_form"]["feature_weight"]
+        space = f"the features of {metadata['arguments']['features']}, weight {weight:g}, and "
+        start = (
+            f"Encoder and decoder began as a principal component analysis of {space * bool(weight)}"
+            "the pixels. "
+        )
     return (
         f"The recipe {metadata['recipe']} of latentia {machine['latentia']} (PyTorch "
         f"{machine['torch'].partition('+')[0]}, Python {machine['python']}) was trained on "
         f"{pluralize(count['train'], 'image')} of {height}x{width} pixels and "
-        f"{pluralize(channels, 'channel')}. Held out were "
-        f"{pluralize(count.get('validation', 0), 'image')} for validation and "
-        f"{count.get('test', 0):,} for the test. The networks have "
+        f"{pluralize(channels, 'channel')}; {count.get('validation', 0):,} other images were held "
+        f"out for validation and {count.get('test', 0):,} for the test. {start}The networks have "
         f"{sum(metadata['parameters'].values()):,} parameters. The options were "
         f"{text}; the other settings stand in the table below. The weights are those of {weights}."
     )

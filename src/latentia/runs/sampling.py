@@ -18,6 +18,7 @@ from latentia.core.text import pluralize, split_list
 from latentia.data.preprocess import preprocess_images
 from latentia.data.reader import LoadOptions
 from latentia.data.reading import Reading
+from latentia.data.splits import find_row
 from latentia.nets.column_condition import get_condition
 from latentia.runs.folder import RunFolder
 from latentia.runs.priors import find_learned_prior
@@ -156,12 +157,11 @@ def _load_condition_image(
     run: RunFolder, column: str, shape: list[int], text: str, data: Any
 ) -> Tensor:
     if text.isdecimal():
-        split, row = run.split(None, data), int(text)
+        split = run.split(None, data)
         if column not in split.columns:
             source = run.images(data).source.name
             raise Error(f"{source} holds no {column}, which {run.path} needs; give the file.")
-        if row >= len(split):
-            raise Error(f"There is no image {text} in {split.name}; it has {len(split)}, from 0.")
+        row = find_row(text, split)
         return split.get_batch(slice(row, row + 1)).columns[column]
     file = Path(text).expanduser()
     if not file.is_file():
