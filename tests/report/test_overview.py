@@ -18,6 +18,7 @@ from latentia.latents.clusters import find_clusters
 from latentia.metrics.evaluation import Evaluation
 from latentia.report.grids import GAP
 from latentia.report.overview import COLOURS, NO_CLASS, Overview, assign_cells
+from latentia.report.sections import Section
 from latentia.runs.folder import RunFolder
 from latentia.runs.priors import find_learned_prior
 from latentia.training.checkpoint import read_json, write_json
@@ -66,6 +67,22 @@ def test_a_frame_has_the_colour_of_its_class(run):
     assert framed[1, :, 0, 0].tolist() == pytest.approx(to_rgb(NO_CLASS))
     script = (Path(latentia.__file__).parent / "explorer" / "explorer.js").read_text("utf-8")
     assert json.dumps(COLOURS) in script  # the same class has the same colour there
+
+
+def test_unusual_images_have_their_distances(run, monkeypatch):
+    images, requested = run.images.split("all"), []
+
+    def make_grid(*given, **_):
+        requested.append(given)
+        return Section("", "", [])
+
+    monkeypatch.setattr("latentia.report.overview.make_grid_section", make_grid)
+    Overview(Evaluation(run.folder, run.images, images), images).make_outliers()
+    ((_, _, _, caption, labels),) = requested
+    keys, distances = zip(*(label.split("\n") for label in labels), strict=True)
+    assert {*keys} < {*images.keys}
+    assert [*distances] == sorted(distances, key=float, reverse=True)
+    assert "median" in caption
 
 
 @pytest.mark.parametrize("number", [1, 2])

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from latentia.report.grids import GAP, choose_columns, encode_gif, encode_png, load_font, make_grid
+from latentia.report.latent_figures import shorten_key
 
 
 def test_every_pixel_stands_in_the_sheet_in_order_and_unblurred():
@@ -40,7 +41,7 @@ def test_words_stand_beside_and_under_the_images_and_hide_none():
     images = torch.zeros(4, 1, 56, 56)
     images[3] = torch.nan  # an empty place
     words = {
-        "labels_below": ["a", "b", "c, longer than its image", ""],
+        "labels_below": ["a", "b\n2.5", "c, longer than its image", ""],
         "row_labels": ["one\ntwo", "three"],
     }
     sheet = np.asarray(make_grid(images, 2, "", **words))
@@ -50,6 +51,20 @@ def test_words_stand_beside_and_under_the_images_and_hide_none():
     columns = np.flatnonzero((sheet == 0).any(0))
     assert (sheet[rows[0] : rows[55] + 1, : columns[0]] < 100).any()  # the first row's words
     assert (sheet[rows[-1] + 1 :, columns[0] :] < 100).any()  # words under the last
+    two_lines = sheet[rows[55] + 1 : rows[56]]
+    assert np.diff(np.flatnonzero((two_lines < 200).any(1))).max() > 1
+
+
+@pytest.mark.parametrize(
+    ("key", "short"),
+    [
+        ("pants/0.jpg", "pants/0.jpg"),
+        ("shop/clothes/pants/acb3.jpg", "pants/acb3.jpg"),
+        ("clothes/pants/acb3c1d8a0e17f68fd224.jpg", "pants/acb3…68fd224.jpg"),
+    ],
+)
+def test_a_short_key_has_its_folder_and_both_ends_of_its_name(key, short):
+    assert shorten_key(key, 23) == short
 
 
 @pytest.mark.parametrize("back", [False, True])

@@ -44,7 +44,7 @@ def make_grid(
 ) -> Image.Image:
     """Arrange images row by row, enlarged by a whole factor so that no pixel is blurred.
 
-    labels_below: a line for each image. row_labels: lines for each row, on its left. min_side:
+    labels_below: lines for each image. row_labels: lines for each row, on its left. min_side:
     least pixels of a tile's longer side. An image of NaN is left blank. Of more than 3 channels
     the first three are shown, of 2 their mean.
     """
@@ -54,8 +54,11 @@ def make_grid(
     tiles = tiles.repeat(zoom, axis=1).repeat(zoom, axis=2)
     n, height, width, channels = tiles.shape
     font = load_font()
-    slot = max(width, math.ceil(max(map(font.getlength, labels_below), default=0)) + 4)
-    dy, dx = height + GAP + (TEXT_SIZE + 6 if labels_below else 0), slot + GAP
+    below = [label.splitlines() for label in labels_below]
+    text_width = max((font.getlength(line) for lines in below for line in lines), default=0)
+    slot, line_height = max(width, math.ceil(text_width) + 4), TEXT_SIZE + 4
+    text_height = max(map(len, below), default=0) * line_height
+    dy, dx = height + GAP + text_height + 2 * bool(text_height), slot + GAP
     lines = [line for text in row_labels for line in text.splitlines()]
     margin = max((math.ceil(font.getlength(line)) + 10 for line in lines), default=0)
     size = (math.ceil(n / columns) * dy + GAP, margin + columns * dx + GAP, channels)
@@ -66,9 +69,10 @@ def make_grid(
         canvas[top : top + height, left : left + width] = tile
     picture = Image.fromarray(canvas[:, :, 0] if channels == 1 else canvas)
     drawing = ImageDraw.Draw(picture)
-    for text, (top, left) in zip(labels_below, corners, strict=False):
-        position = (left + slot / 2, top + height + 2)
-        drawing.text(position, text, fill=TEXT_COLOR, font=font, anchor="ma")
+    for label, (top, left) in zip(below, corners, strict=False):
+        for k, line in enumerate(label):
+            position = (left + slot / 2, top + height + 2 + k * line_height)
+            drawing.text(position, line, TEXT_COLOR, font, anchor="ma")
     for row, text in enumerate(row_labels):
         position = (4, GAP + row * dy + height / 2)
         drawing.multiline_text(position, text, TEXT_COLOR, font, anchor="lm", spacing=3)

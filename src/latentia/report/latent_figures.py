@@ -58,8 +58,10 @@ def _shorten_name(name: str) -> str:
 
 
 def shorten_key(key: str, max_length: int = 22) -> str:
-    """Return the end of a long key, where keys differ most."""
-    return key if len(key) <= max_length else f"…{key[1 - max_length :]}"
+    """Return a long key without its first folders, and then without its middle."""
+    short = key if len(key) <= max_length else "/".join(key.split("/")[-2:])
+    ends = max_length // 2
+    return short if len(short) <= max_length else f"{short[: ends - 1]}…{short[-ends:]}"
 
 
 def make_traversal_grid(

@@ -229,10 +229,11 @@ class Overview:
         """Return the images whose coordinates are most unusual, with their keys."""
         distances = measure_mahalanobis(self.table.mean, self.table)
         rows = np.argsort(-distances, kind="stable")[:N_OUTLIERS].tolist()
-        labels = [shorten_key(self.images.keys[row], 16) for row in rows]
+        labels = [f"{shorten_key(self.images.keys[k], 18)}\n{distances[k]:.3g}" for k in rows]
         caption = (
             f"Images with the largest Mahalanobis distances of their coordinates, of "
-            f"{pluralize(len(distances), 'image')}. latentia outliers lists more, also by error."
+            f"{pluralize(len(distances), 'image')}: below each its key and distance (median: "
+            f"{np.median(distances):.3g}). latentia outliers lists more, also by error."
         )
         tiles, style = self.get_thumbnails(rows), {"min_side": 3 * TILE_SIDE}
         return make_grid_section("Unusual images", tiles, N_OUTLIERS // 2, caption, labels, **style)
