@@ -33,6 +33,28 @@ def test_only_the_player_whose_objective_it_bounds_is_drawn_with_the_negative_el
     assert (("nelbo", LABEL) in drawn) == (player == "vae")
 
 
+@pytest.mark.parametrize("n_rows", [2, 5])
+@pytest.mark.parametrize("grows", [False, True])
+def test_weights_have_a_panel_if_they_change_and_few_values_are_dots(n_rows, grows, monkeypatch):
+    figures = []
+    monkeypatch.setattr(
+        "latentia.report.figures.to_svg", lambda figure: figures.append(figure) or ""
+    )
+    terms = {"distortion": 90.0, "rate": 9.0}
+    logged = [
+        {"step": k, "images": 8 * k, "players": {"vae": {
+            "terms": terms, "roles": {}, "weights": {"distortion": 1.0, "rate": 1.0 + k * grows},
+        }}}
+        for k in range(1, n_rows + 1)
+    ]  # fmt: skip
+    draw_training_curves(logged, [], "vae")
+    (axes,) = (figure.axes for figure in figures)
+    titles = ["distortion", "rate", "objective", *["weights of the terms"] * grows]
+    assert [axis.get_title("left") for axis in axes] == titles
+    markers = {line.get_marker() for axis in axes for line in axis.lines}
+    assert markers == {"." if n_rows < 5 else ""}
+
+
 def test_conditions_of_many_classes_are_drawn_by_seed_and_not_the_first_by_name(tmp_path):
     names = [f"{k:02}" for k in range(30)]
     np.savez(tmp_path / "a.npz", x=np.zeros((90, 8, 8), np.uint8), y=np.array(names * 3))

@@ -1,6 +1,7 @@
 """Curves and bars in one style, as SVG or PNG."""
 
 import io
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,7 @@ from latentia.core.contract import Role
 from latentia.report.grids import Encoders
 
 DPI = 130
+FEW_ROWS = 5  # of which curves show the points: lines of fewer look like trends
 BLUE, ORANGE, GREY = "#2456a6", "#c4620a", "#8a8f98"
 STYLE: Any = {
     "font.size": 10,
@@ -71,7 +73,7 @@ def draw_training_curves(
 ) -> str:
     """Draw a player's loss terms, their weighted sum and their weights over the images seen.
 
-    Validation is dashed.
+    Validation is dashed. Weights that are constant have no panel.
     """
     rows = [(r["images"], r["players"][player]) for r in training_rows if player in r["players"]]
     curves = [(n, row["terms"]) for n, row in rows]
@@ -85,22 +87,24 @@ def draw_training_curves(
     terms, roles = list(curves[-1][1]), rows[-1][1]["roles"]
     elbo_roles = Role.RECONSTRUCTION, Role.KL
     labels = {k: f"{k} ({roles[k]})" if roles.get(k) in elbo_roles else k for k in terms}
-    with make_panels(len(terms) + 2) as (figure, axes):
+    is_constant = len({json.dumps(values) for _, values in weights}) == 1
+    with make_panels(len(terms) + 2 - is_constant) as (figure, axes):
         for axis, term in zip(axes, terms, strict=False):
             _plot_rows(axis, curves, term, color=BLUE, label="train")
             _draw_validation(axis, validation, term)
             axis.set(title=labels[term], ylabel="nats per image")
-        objective_axis, weights_axis = axes[-2:]
+        objective_axis = axes[len(terms)]
         _plot_rows(objective_axis, sums, "sum", color=BLUE, label="train, weighted sum")
         if Role.RECONSTRUCTION in roles.values():  # the ELBO is no objective of a critic
             _draw_validation(objective_axis, validation, "nelbo", "validation, beta 1")
         objective_axis.set(title="objective", ylabel="nats per image")
-        for k, term in enumerate(terms):
+        for k, term in enumerate([] if is_constant else terms):
             is_beta = roles.get(term) == Role.KL and weights[-1][1][term]
             label = labels[term] + (", beta" if is_beta else "")
-            _plot_rows(weights_axis, weights, term, **_style_line(k), label=label)
-        weights_axis.set_title("weights of the terms")
-        weights_axis.set_ylim(bottom=0)
+            _plot_rows(axes[-1], weights, term, **_style_line(k), label=label)
+        if not is_constant:
+            axes[-1].set_title("weights of the terms")
+            axes[-1].set_ylim(bottom=0)
         for axis in axes:
             _label_images_axis(axis)
             axis.legend(fontsize=9)
@@ -110,7 +114,7 @@ def draw_training_curves(
 
 def _plot_rows(axis: Axes, rows: Rows, key: str, **style: Any) -> None:
     """Plot one of the rows' values over the images seen; some terms start late."""
-    marker = "." if len(rows) == 1 else ""  # a line of one point is invisible
+    marker = "." if len(rows) < FEW_ROWS else ""
     points = [(n, values[key]) for n, values in rows if key in values]
     axis.plot(*zip(*points, strict=True), **{"marker": marker, **style})
 

@@ -29,6 +29,7 @@ from latentia.models.hvae import HVAE
 from latentia.nets.column_condition import use_columns, use_rows
 from latentia.report.baselines import format_headlines, measure_baselines
 from latentia.report.figures import (
+    FEW_ROWS,
     TERM_LABELS,
     draw_monitor_curves,
     draw_rate_bars,
@@ -266,6 +267,8 @@ def _make_training_sections(run: RunFolder) -> list[Section]:
         at_beta = ", always at beta 1" if "nelbo" in validation_rows[0]["values"] else ""
         text += f" Validation: held-out images, one posterior draw each{at_beta}."
     text += " Values at the start of the run that are far above all others are outside the frame."
+    if len(training_rows) < FEW_ROWS:
+        text += f" Dots: the log has only {pluralize(len(training_rows), 'row')}."
     pictures = [
         Picture(draw_training_curves(training_rows, validation_rows, player), f"player: {player}")
         for player in training_rows[-1]["players"]
