@@ -1,11 +1,14 @@
 """Groups of images: their number, their order, their stability, their agreement with labels."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
 from latentia.core.errors import Error
+from latentia.core.text import format_with_error
 from latentia.latents.clusters import (
     choose_number,
     find_clusters,
@@ -45,7 +48,11 @@ def test_separate_gaussians_are_found_and_counted_largest_first(sizes):
     np.testing.assert_allclose(clusters.distances, np.linalg.norm(points - means, axis=1))
     assert clusters.stability.low > 0.99
     assert "stable (1" in repr(clusters)
-    assert f"{len(sizes)} groups fit better than one" in repr(clusters)
+    gap, error = clusters.gaps[len(sizes) - 1]
+    share = format_with_error(100 - 100 * math.exp(-gap), 100 * error * math.exp(-gap))
+    text = f"Within the {len(sizes)} groups squared distances from the mean are {share} % (standard"
+    assert text in repr(clusters)
+    assert not clusters.is_unstable
 
 
 def test_four_groups_in_two_pairs_are_not_lost_where_two_fit_no_better_than_a_gaussian():
@@ -69,6 +76,7 @@ def test_groups_of_one_gaussian_are_unstable():
     clusters = find_clusters(points, 6)
     assert clusters.stability.low < clusters.stability.value < 0.6
     assert ", unstable (1" in repr(clusters)
+    assert clusters.is_unstable
     assert clusters.gaps == []
 
 

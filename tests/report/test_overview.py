@@ -14,7 +14,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 import latentia
-from latentia.latents.clusters import find_clusters
+from latentia.latents.clusters import Score, find_clusters
 from latentia.metrics.evaluation import Evaluation
 from latentia.report.grids import GAP
 from latentia.report.overview import COLOURS, NO_CLASS, Overview, assign_cells
@@ -85,8 +85,31 @@ def test_unusual_images_have_their_distances(run, monkeypatch):
     assert "median" in caption
 
 
-@pytest.mark.parametrize("number", [1, 2])
-def test_the_groups_have_a_sheet_unless_there_is_one(run, monkeypatch, number):
+def test_axes_are_in_order_beside_the_original_and_above_their_values(run, monkeypatch):
+    images, requested = run.images.split("all"), []
+
+    def make_grid(*given, **options):
+        requested.append((*given, options["row_labels"]))
+        return Section("", "", [])
+
+    monkeypatch.setattr("latentia.report.overview.make_grid_section", make_grid)
+    Overview(Evaluation(run.folder, run.images, images), images).make_traversals()
+    ((_, tiles, columns, _, labels, row_labels),) = requested
+    numbers = [int(label.split()[1]) for label in row_labels]
+    assert numbers == sorted(numbers)
+    assert len(tiles) == len(labels) == columns * len(numbers)
+    for k in range(0, len(labels), columns):
+        values = [*map(float, labels[k + 1 : k + columns])]
+        assert labels[k] == "original"
+        assert values == sorted(values)
+
+
+@pytest.mark.parametrize(("number", "is_stable"), [(1, True), (2, True), (2, False)])
+def test_the_groups_have_a_sheet_unless_there_is_one_or_they_are_unstable(
+    run, monkeypatch, number, is_stable
+):
+    score = Score(0.9, 0.8, 1.0) if is_stable else Score(0.5, 0.4, 0.6)
+    monkeypatch.setattr("latentia.latents.clusters.measure_stability", lambda *given: score)
     monkeypatch.setattr(
         "latentia.report.overview.find_clusters", lambda points: find_clusters(points, number)
     )
@@ -96,7 +119,7 @@ def test_the_groups_have_a_sheet_unless_there_is_one(run, monkeypatch, number):
     table = run.encode("all", clusters=number, progress=False)
     counts = ", ".join(map(str, table["cluster"].value_counts().sort_index()))
     assert text.startswith(f"300 images in {number} group{'s' * (number > 1)}: {counts}.")
-    assert len(pictures) == number - 1
+    assert len(pictures) == (number - 1) * is_stable
     assert title == "Groups of similar images"
     for picture in pictures:  # the page has the caption, so that the picture has none
         shown = Image.open(io.BytesIO(base64.b64decode(picture.html.split("base64,")[1][:-2])))

@@ -50,6 +50,10 @@ class Clusters(NamedTuple):
     def sizes(self) -> list[int]:
         return np.bincount(self.labels).tolist()
 
+    @property
+    def is_unstable(self) -> bool:
+        return self.stability is not None and self.stability.value < STABILITY_WORDS[1][0]
+
     def __repr__(self) -> str:
         n, k = pluralize(len(self.labels), "image"), len(self.sizes)
         lines = [f"{n} in {pluralize(k, 'group')}: {', '.join(map(str, self.sizes))}."]
@@ -60,10 +64,10 @@ class Clusters(NamedTuple):
         elif self.gaps:
             gap, error = self.gaps[k - 1]
             bound = ", the largest number tried," * (k == MAX_GROUPS)
-            text = f"{format_with_error(gap, error)} (standard error)"
+            share = format_with_error(-100 * np.expm1(-gap), 100 * error * np.exp(-gap))
             lines.append(
-                f"{k} groups{bound} fit better than {null}: the logarithm of their sum of squared "
-                f"distances is less by {text}."
+                f"Within the {k} groups{bound} squared distances from the mean are {share} % "
+                f"(standard error) smaller than within as many groups of {null}."
             )
         if self.stability:
             word = next(word for least, word in STABILITY_WORDS if self.stability.value >= least)

@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from matplotlib.colors import to_rgb
-from torch import Tensor
 
 from latentia.core.contract import get_autoencoder
 from latentia.core.tensors import ImageTensor, to_display_channels
@@ -23,7 +22,7 @@ from latentia.latents.clusters import find_clusters, weigh_dims
 from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
 from latentia.latents.outliers import measure_mahalanobis
 from latentia.latents.principal_axes import PrincipalAxes
-from latentia.latents.traversal import traverse_dims
+from latentia.latents.traversal import Traversal, traverse_dims
 from latentia.metrics.distribution import estimate_kernel_distance
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.yardsticks import tabulate_yardsticks
@@ -200,30 +199,31 @@ class Overview:
         examples, columns = self.images.get_batch(draw_example_rows(self.images, N_EXAMPLES))
         dims = range(min(N_AXES, self.rotated.mean.shape[1]))
 
-        def traverse(k: int, dims: Sequence[int], steps: int) -> Float[Tensor, "k steps c h w"]:
+        def traverse(k: int, dims: Sequence[int], steps: int) -> Traversal:
             with use_columns(self.axes, columns), use_rows(self.axes, [k]):
-                return traverse_dims(
-                    self.axes, examples[k : k + 1], self.rotated, dims, steps
-                ).images
+                return traverse_dims(self.axes, examples[k : k + 1], self.rotated, dims, steps)
 
-        ends = [traverse(k, dims, 2) for k in range(len(examples))]
+        ends = [traverse(k, dims, 2).images for k in range(len(examples))]
         low, high = torch.stack(ends).unbind(2)  # (examples, axes, c, h, w)
         by_features = self.evaluation.has_photograph_features
         describe = extract_features if by_features else torch.nn.Flatten()
         change = describe(high.flatten(0, 1)) - describe(low.flatten(0, 1))
         change = change.norm(dim=1).view(len(examples), -1).mean(0)
-        chosen = change.argsort(descending=True)[:N_SHOWN].tolist()
-        rows = []
+        chosen = sorted(change.argsort(descending=True)[:N_SHOWN].tolist())
+        rows, values = [], []
         for k, dim in enumerate(chosen[: len(examples)]):
-            rows += [examples[k : k + 1], traverse(k, [dim], N_STEPS)[0]]
+            traversal = traverse(k, [dim], N_STEPS)
+            rows += [examples[k : k + 1], traversal.images[0]]
+            values += ["original", *(f"{value:+.2f}" for value in traversal.values[0])]
         labels = [f"axis {k}\n{self.describe_axis(k)}".replace("of the ", "of\n") for k in chosen]
         caption = (
             f"Three images, each moved along one of the principal axes that change "
             f"{'features' if by_features else 'pixels'} most (of the first {len(dims)}), from low "
-            "to high values of the data set."
+            "to high values of the data set, which are printed below the images."
         )
         style: Any = {"row_labels": labels, "min_side": 2 * TILE_SIDE}
-        return make_grid_section("Traversals", torch.cat(rows), 1 + N_STEPS, caption, **style)
+        images = torch.cat(rows)
+        return make_grid_section("Traversals", images, 1 + N_STEPS, caption, values, **style)
 
     def make_outliers(self) -> Section:
         """Return the images whose coordinates are most unusual, with their keys."""
@@ -239,10 +239,13 @@ class Overview:
         return make_grid_section("Unusual images", tiles, N_OUTLIERS // 2, caption, labels, **style)
 
     def make_clusters(self) -> Section:
-        """Return the groups of the images, whose number the gap statistic chooses."""
+        """Return the groups of the images, whose number the gap statistic chooses.
+
+        A single group, and groups that other seeds and resamples do not repeat, have no picture.
+        """
         points, title = weigh_dims(self.table.mean, self.table.sd), "Groups of similar images"
         clusters = find_clusters(points)
-        if len(clusters.sizes) == 1:
+        if len(clusters.sizes) == 1 or clusters.is_unstable:
             return Section(title, repr(clusters), [])
         name, n = self.evaluation.run.name, N_TYPICAL
         tiles, labels, caption = arrange_clusters(name, self.images, clusters, n)
