@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from matplotlib import get_data_path
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
@@ -82,6 +81,8 @@ def make_grid(
 @cache
 def load_font() -> ImageFont.FreeTypeFont:
     """Return matplotlib's font; that of Pillow has no letter beyond ASCII."""
+    from matplotlib import get_data_path
+
     return ImageFont.truetype(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), TEXT_SIZE)
 
 
