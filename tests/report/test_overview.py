@@ -17,7 +17,7 @@ import latentia
 from latentia.latents.clusters import Score, find_clusters
 from latentia.metrics.evaluation import Evaluation
 from latentia.report.grids import GAP
-from latentia.report.overview import COLOURS, NO_CLASS, Overview, assign_cells
+from latentia.report.overview import COLOURS, NO_CLASS, Overview, assign_cells, describe_distance
 from latentia.report.sections import Section
 from latentia.runs.folder import RunFolder
 from latentia.runs.priors import find_learned_prior
@@ -149,7 +149,7 @@ def test_no_line_breaks_within_an_option(run):
     assert re.findall(r"(?<![>\w])--\w", re.sub(r"<img[^>]*>", "", body)) == []
 
 
-def test_samples_are_those_of_the_learned_prior_beside_the_run_by_class(run):
+def test_samples_are_those_of_the_learned_prior_beside_the_run_by_class(run, monkeypatch):
     assert find_learned_prior(run.folder) is None
     keywords = {"cond": "label", "width": 16, "depth": 1, **OPTIONS}
     path = run.path.with_name("prior")
@@ -169,7 +169,11 @@ def test_samples_are_those_of_the_learned_prior_beside_the_run_by_class(run):
         assert f": {kind}" in verdict
     assert re.findall("<h2>(.*?)</h2>", page)[1] == "Samples conditioned on label"
     assert "prior: 100 samples, seed 0, learned prior" in page
-    assert re.search("in the features pixels: .* samples .*, .* real images, the floor", page)
+    assert re.search(r"No kernel distance to \d\d real images: of fewer than 50 it is noise", page)
+    monkeypatch.setattr("latentia.report.overview.MIN_COMPARED", 2)
+    evaluation = Evaluation(run.folder, run.images, run.images.split("validation"))
+    text = describe_distance(evaluation, RunFolder.open(path))
+    assert re.search("in the features pixels: .* samples .*, .* real images, the floor", text)
     own = latentia.load(path).report().read_text()
     titles = re.findall("<h2>(.*?)</h2>", own)
     assert titles[:5] == [TITLES[0], "Samples conditioned on label", *TITLES[2:]]

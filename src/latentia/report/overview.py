@@ -41,6 +41,7 @@ MAP_SIDE, TILE_SIDE = 20, 32  # cells of a side of the map, and pixels of a smal
 N_AXES, N_SHOWN, N_EXAMPLES, N_STEPS = 16, 3, 4, 5  # of the traversals
 N_OUTLIERS, N_COLUMNS = 8, 10
 N_TYPICAL = 3  # images of a group, and strange ones: more make the words of the column too small
+MIN_COMPARED = 50  # samples, and images, of the kernel distance: fewer leave mostly noise
 N_COMPARED = 200  # samples, and images, of the kernel distance: seconds of a pretrained network
 # of a label's classes, as in the explorer: frames of the map's images
 COLOURS = (
@@ -105,9 +106,13 @@ def describe_distance(evaluation: Evaluation, prior: RunFolder) -> str:
     """Return the kernel distance of samples of a learned prior, beside that of real images."""
     features = NAME if evaluation.has_photograph_features else "pixels"
     compared = Evaluation(prior, evaluation.images, evaluation.split, features, N_COMPARED)
-    real, floor = compared.real_features, compared.other_features
-    if len(real) < 2 or floor is None:
+    if compared.other_images is None:
         return ""
+    n = min(len(compared.rows), len(compared.other_images))
+    if n < MIN_COMPARED:
+        return f" No kernel distance to {n} real images: of fewer than {MIN_COMPARED} it is noise."
+    real, floor = compared.real_features, compared.other_features
+    assert floor is not None
     distance, least = (
         estimate_kernel_distance(real, each) for each in (compared.sample_features, floor)
     )

@@ -3,7 +3,6 @@
 import html
 import math
 import re
-from collections import ChainMap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ from latentia.report.figures import (
 from latentia.report.grids import encode_gif
 from latentia.report.latent_figures import shorten_key
 from latentia.report.level_figures import make_level_section
-from latentia.report.methods import describe_methods
+from latentia.report.methods import describe_methods, list_settings
 from latentia.report.overview import make_first_overview, make_overview
 from latentia.report.prior_figures import N_FRAMES, decode_trajectory, draw_error_by_time
 from latentia.report.rate_distortion_figures import draw_beta_curve
@@ -112,15 +111,8 @@ def _write_page(run: RunFolder, content: dict[str, Any]) -> Path:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True)
     environment.filters |= {"keep_options": _keep_options, "format_command": _format_command}
     template = environment.from_string((Path(__file__).parent / "page.html").read_text("utf-8"))
-    metadata = run.metadata
-    modifiers = dict(ChainMap(*metadata["modifiers"].values()))
-    groups = {**metadata["arguments"], **modifiers, **metadata["options"]}
-    settings = [(name.replace("_", "-"), value) for name, value in groups.items()]
-    for group in ("images", "machine"):
-        settings += [(f"{group}: {name}", value) for name, value in metadata[group].items()]
-    # what is unset says nothing
-    settings = [(k, _format_setting(v)) for k, v in settings if v not in (None, "", [], {})]
-    page = template.render(run=run, methods=describe_methods(run), settings=settings, **content)
+    content |= {"methods": describe_methods(run), "settings": list_settings(run.metadata)}
+    page = template.render(run=run, **content)
     path = run.path / "report.html"
     atomic_write(path, page.encode(errors="replace"))
     return path
@@ -286,15 +278,3 @@ def _make_command_sections(run: RunFolder) -> list[Section]:
     text = "These commands give the same runs, bit for bit, whatever the time."
     commands = "".join(map(_format_command, content["commands"]))
     return [Section("Commands", text, [Picture(commands)])]
-
-
-def _format_setting(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{k} {_format_setting(v)}" for k, v in value.items()) or "none"
-    if isinstance(value, list) and len(value) > 3:
-        return f"{len(value)} values: {', '.join(map(_format_setting, value[:12]))}"
-    if isinstance(value, list):
-        is_shape = all(isinstance(each, int) for each in value)
-        return ("x" if is_shape else ", ").join(map(_format_setting, value))
-    is_float = isinstance(value, float)
-    return "none" if value is None else format_with_error(value, None) if is_float else str(value)
