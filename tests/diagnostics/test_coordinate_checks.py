@@ -62,6 +62,7 @@ def test_a_model_that_a_pca_beats_is_named_with_both_errors(
         (0.058, 0.065, "details not described"),  # of a variance of 0.1, as photographs of cells
         (0.058, 0.04, "images not learned"),  # PCA describes them
         (0.09, 0.091, "images not learned"),  # noise, which nothing describes
+        (0.101, 0.091, "images not learned"),
         (0.04, 0.05, None),
     ],
 )
@@ -80,6 +81,8 @@ def test_images_that_pca_describes_as_little_are_hard_and_not_unlearned(
     for finding in findings:
         assert "explain" in finding.text
         assert f"PCA with 20 dimensions {1 - pca_mse / 0.1:.0%}" in finding.text
+        assert ("(negative: the mean image is closer to the images)" in finding.text) == (mse > 0.1)
+        assert ("closer to its image than the mean" in finding.consequence) == (mse > 0.08)
         changed = "--latent" if name == "details not described" else "--epochs"
         assert [changed in command for command in finding.suggested_commands] == [True]
     context.__dict__["validation_rows"] = OVERFITTED

@@ -115,7 +115,7 @@ def colors_not_learned(context: RunContext) -> CheckResult | None:
         return None
     return CheckResult(
         ERROR,
-        f"reconstructions explain {context.explained_variance:.0%} of the pixels' variance, but "
+        f"{context.explanation}, but "
         f"{max(0.0, color):.0%} of that of the colours: they are nearly grey.",
         "Coordinates say nothing about colour, and samples have none.",
         {"explained": context.explained_variance, "explained_color": color},
@@ -151,8 +151,8 @@ def details_not_described(context: RunContext) -> CheckResult | None:
     is_supported = IMAGES_PER_LATENT * latent <= n_train
     return CheckResult(
         WARNING,
-        f"reconstructions explain {context.explained_variance:.0%} of the pixels' variance, and PCA"
-        f" with {pluralize(dims, 'dimension')} {1 - pca_mse / context.residual[1]:.0%}.",
+        f"{context.explanation}, and PCA with {pluralize(dims, 'dimension')} "
+        f"{1 - pca_mse / context.residual[1]:.0%}.",
         "These coordinates describe large shapes, but not small objects. Of image files --tiles "
         "SIZE learns parts; more dimensions keep more of each image, if there are many images.",
         {"explained": context.explained_variance},

@@ -21,6 +21,7 @@ from latentia.metrics.coverage import measure_pixel_overlap
 UNFINISHED_SHARE = 0.15  # of the total fall: complete runs of the recipes have 0.02 to 0.1
 UNFINISHED_ERROR = 0.2  # of the mean squared error: a smaller gain is hardly visible
 UNFINISHED_LOSS = 0.015  # of another metric
+MIN_CLOSER = 0.2  # share of the variance from which reconstructions differ from the mean image
 
 
 @define_check("interrupted", threshold="fewer than planned")
@@ -204,10 +205,8 @@ def images_not_learned(context: RunContext) -> CheckResult | None:
     if explained >= latents.MIN_EXPLAINED or are_images_hard(context):
         return None
     pca_mse, dims = measure_pca_error(context)
-    text = (
-        f"reconstructions explain {max(0.0, explained):.0%} of the pixels' variance, and PCA with "
-        f"{pluralize(dims, 'dimension')} {1 - pca_mse / context.residual[1]:.0%}"
-    )
+    pca_share = f"{1 - pca_mse / context.residual[1]:.0%}"
+    text = f"{context.explanation}, and PCA with {pluralize(dims, 'dimension')} {pca_share}"
     commands = [] if context.is_short else suggest.reset_parameters(context, "lr")
     if commands:
         lr = context.parameters["lr"]
@@ -215,11 +214,18 @@ def images_not_learned(context: RunContext) -> CheckResult | None:
     else:
         min_factor = 1 if context.is_short else 3
         commands = suggest.train_longer(context, context.target_steps, min_factor)
+    consequence = (
+        "Reconstructions and coordinates lack more than half of what distinguishes your images."
+    )
+    if explained < MIN_CLOSER:
+        consequence = (
+            "A reconstruction is hardly closer to its image than the mean image is, so coordinates "
+            "say little."
+        )
     return CheckResult(
         ERROR,
         f"{text}.",
-        "A reconstruction is hardly closer to its image than the mean image is, so coordinates "
-        "say little.",
+        consequence,
         {"explained": explained, "rate_nats": rate},
         commands,
     )

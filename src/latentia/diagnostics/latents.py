@@ -117,7 +117,7 @@ def sigma_off_residual(context: RunContext) -> CheckResult | None:
         ERROR if explained < MIN_EXPLAINED else WARNING,
         f"sigma is {sigma:.2g}, and the root mean squared error is {residual:.2g}, so beta "
         f"{beta:g} acts like beta {effective:.3g}. {n_active} of {n_dims} dimensions are "
-        f"active, and reconstructions explain {explained:.0%} of the variance.",
+        f"active, and {context.explanation}.",
         f"The model assumes images {consequence}",
         {"sigma": sigma, "residual": residual, "effective_beta": effective, "active": n_active},
         commands or suggest.retrain_run(context, f"beta{scaled:g}", beta=scaled),
@@ -173,8 +173,7 @@ def beta_too_high(context: RunContext) -> CheckResult | None:
     return CheckResult(
         WARNING,
         f"at beta {beta:g}, {n_active} of {n_dims} latent dimensions are active, the rate is "
-        f"{rate:.3g} nats, and reconstructions explain {max(0.0, explained):.0%} of the pixels' "
-        "variance.",
+        f"{rate:.3g} nats, and {context.explanation}.",
         "Reconstructions and coordinates lack details that distinguish your images. The remaining "
         "coordinates are few and rather independent: keep this beta only if you want that."
         f"{describe_averaging(context, beta, n_dims)}{MULTIRATE_ADVICE}",

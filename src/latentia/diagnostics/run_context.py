@@ -222,6 +222,12 @@ class RunContext:
         """Share of the pixels' variance that reconstructions explain."""
         return 1 - self.residual[0] / self.residual[1]
 
+    @property
+    def explanation(self) -> str:
+        share = f"reconstructions explain {self.explained_variance:.0%} of the pixels' variance"
+        is_worse = self.explained_variance < 0
+        return share + " (negative: the mean image is closer to the images)" * is_worse
+
     @cached_property
     @torch.inference_mode()
     def samples(self) -> Float[Tensor, "n c h w"]:

@@ -260,7 +260,8 @@ def _make_training_sections(run: RunFolder) -> list[Section]:
         text += f" Validation: held-out images, one posterior draw each{at_beta}."
     text += " Values at the start of the run that are far above all others are outside the frame."
     if len(training_rows) < FEW_ROWS:
-        text += f" Dots: the log has only {pluralize(len(training_rows), 'row')}."
+        n_rows = pluralize(len(training_rows), "row")
+        text += f" Dots are single values, since the log has only {n_rows}."
     pictures = [
         Picture(draw_training_curves(training_rows, validation_rows, player), f"player: {player}")
         for player in training_rows[-1]["players"]
