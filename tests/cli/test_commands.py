@@ -282,7 +282,7 @@ def test_mistakes_in_the_run(run, place, tmp_path, capsys):
     assert "ends in .jpg; give a .png" in error(capsys, "sample", run, "--out", "x.jpg")
     assert "--steps: 1" in error(capsys, "interpolate", run, "0", "1", "--steps", "1")
     text = error(capsys, "interpolate", run, "0", "99")
-    assert "There is no image 99 in split all; it has 40, numbered from 0." in text
+    assert "There is no image 99 in split all; it has images 0 to 39." in text
     text = error(capsys, "evaluate", run, "--split", "dev")
     assert "'dev' is not a split" in text
 

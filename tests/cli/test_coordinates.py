@@ -295,18 +295,14 @@ def test_mistakes(run, place, labels, tmp_path, capsys):
         (["traverse", run, "0", "--steps", "1"], "--steps is 1; it must be at least 2"),
         (["traverse", run, "0", "--out", "t.jpg"], "ends in .jpg; give a .png or a .gif or a .npy"),
         (["attribute", run, "0", "--out", "t.gif"], "ends in .gif; give a .png or a .svg or"),
-        (
-            ["attribute", run, "99"],
-            "There is no image 99 in split all; it has 40, numbered from 0.",
-        ),
+        (["attribute", run, "99"], "There is no image 99 in split all; it has images 0 to 39."),
         (
             ["attribute", run, "4", "--split", "test"],
-            "There is no image 4 in split test; it has 4, numbered from",
+            "image 4 in split test; it has images 0 to 3.",
         ),
         (
             ["nearest", run, "no.png", *photos],
-            "There is no image no.png in split all; it has 12, numbered from 0, the first of them "
-            "00.png.",
+            "no image no.png in split all; it has images 0 to 11, the first of them 00.png.",
         ),
         (
             ["reconstruct", run, "no.png", "--data", "gone/"],

@@ -358,6 +358,6 @@ def test_mistakes(place, tmp_path, capsys):
         "There is no file nothing.png; --cond is a file, or the number of a test image."
     )
     assert error(capsys, "sample", ldm, "--cond", "99") == (
-        "There is no image 99 in split test; it has 4, numbered from 0."
+        "There is no image 99 in split test; it has images 0 to 3."
     )
     assert not (tmp_path / "new").exists()

@@ -5,6 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from latentia.api.progress import render_events
@@ -14,7 +15,7 @@ from latentia.core.progress import Display, TerminalBar
 from latentia.metrics.beta_choice import BetaChoice, Candidate
 from latentia.metrics.result import MetricResult, MetricTable
 from latentia.runs.folder import RunFolder
-from latentia.training.events import Finding, TrainingFinished, ValidationFinished
+from latentia.training.events import Finding, StepLogged, TrainingFinished, ValidationFinished
 
 COMMAND = f"latentia train conv_vae --data '/photos [2024]' --run runs/{'long-' * 30}beta1"
 
@@ -37,6 +38,17 @@ def test_a_table_reads_no_name_as_markup(capsys):
     output = capsys.readouterr().out
     assert "photos [2024]" in output
     assert "of [a]" in output
+
+
+@pytest.mark.parametrize("player", ["refiner", "generator"])
+def test_progress_leaves_out_the_terms_of_the_sharpener(player, capsys):
+    terms = {"vae": {"rate": 9.0}, "critic": {"real": 0.7}, player: {"error": 3.0}}
+    players = {name: {"terms": values} for name, values in terms.items()}
+    logged = StepLogged(1, 2, 1, 16, players, {})
+    display = Display("r", file=sys.stdout)
+    render_events(display, iter([logged, TrainingFinished(2, 2, "complete")]))
+    sharpener = "" if player == "refiner" else "  real 0.70  error 3.00"
+    assert f"rate 9.00{sharpener} nats" in capsys.readouterr().out
 
 
 def test_what_is_said_keeps_its_order_and_is_said_once(capsys):

@@ -256,6 +256,13 @@ def test_prefixes_of_file_names_are_told_with_the_options(names, tmp_path):
     assert not any("begin with" in each for each in grouped.notes)
 
 
+def test_prefixes_that_are_splits_have_the_option_of_splits_alone(tmp_path):
+    keys = [f"{('train', 'test')[k % 2]}_{k}.png" for k in range(30)]
+    write_images(tmp_path, keys)
+    (note,) = read(tmp_path).notes
+    assert note.endswith("makes these the splits.")
+
+
 def test_numbered_files_have_no_prefixes(tmp_path):
     write_images(tmp_path, [f"IMG_{k:04}.png" for k in range(8)])
     assert read(tmp_path).notes == []

@@ -204,6 +204,10 @@ def test_training_that_ended_too_soon_or_too_late(tmp_path, look, values):
     )
     for each in (duration.unfinished_training, duration.overfitting):
         assert (each(one) is not None) == (each is look)
+    if look == duration.overfitting:
+        assert "and has risen by 30 since" in look(one).text
+        one.__dict__["validation_rows"] = scores(*(58 * value for value in values))
+        assert "and has risen by 1,740 since" in look(one).text
 
 
 # curves of perceptrons under a cosine schedule: 8 epochs of 12,000 images of MNIST, where twice the

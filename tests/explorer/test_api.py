@@ -75,7 +75,9 @@ def test_the_learned_prior_is_opened_in_place_of_its_run(place, capsys, monkeypa
     monkeypatch.setattr("latentia.explorer.server.open_listener", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(["explore", "vae", "gan"])
-    assert capsys.readouterr().err == "vae has a learned prior, prior, which is opened.\n"
+    assert capsys.readouterr().err == (
+        "Opened prior, which has the coordinates of vae and a learned prior.\n"
+    )
     weights = place / "prior" / "weights.safetensors"
     content = weights.read_bytes()
     try:
@@ -365,7 +367,7 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(served):
         ("decode", {"latents": [[0, 0, 0, 0]], "run": -1}, "run: "),
         ("decode", {"latents": [[0, 0, 0, 0]], "file": ".gif"}, "has no .gif"),
         ("decode", {"latents": [[0, 0, 0, 0]], "path": "/etc/passwd"}, "path: "),
-        ("encode", {"image": {"index": 300}}, "There is no image 300 in split all; it has 300"),
+        ("encode", {"image": {"index": 300}}, "no image 300 in split all; it has images 0 to 299"),
         ("encode", {"image": {"index": 0, "of": 5}}, "There is no run 5"),
         ("encode", {"image": {}}, "give an index or a file"),
         ("encode", {"image": {"index": 1, "file": "aaaa"}}, "give an index or a file"),
@@ -386,7 +388,7 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(served):
         ("map", {"kind": "tsne"}, "kind: "),
         ("map", {"kind": "dims", "dims": [0, 4]}, "There is no dimension 4; there are 4"),
         ("map", {"column": "colour"}, "The data have no column colour of finite numbers."),
-        ("thumbnails", {"rows": [300]}, "There is no image 300; there are 300, counted from 0."),
+        ("thumbnails", {"rows": [300]}, "There is no image 300; there are images 0 to 299."),
         ("thumbnails", {"rows": [0] * 65}, "rows: "),
         ("thumbnails", {"rows": []}, "rows: "),
         ("thumbnails", {"rows": [-1]}, "rows.0: "),

@@ -21,6 +21,7 @@ from latentia.api.progress import show_events
 from latentia.cli.main import main
 from latentia.core.errors import Error
 from latentia.data import Images
+from latentia.data.sources.registry import LabelledData
 from latentia.fitting import rules
 from latentia.fitting.fit import make_request
 from latentia.fitting.stages import Fit
@@ -43,6 +44,7 @@ import latentia.api.training, latentia.fitting.fit
 from collections import Counter
 from latentia.api import epochs
 from latentia.cli.main import main
+from latentia.data.sources.registry import LabelledData
 from latentia.fitting import rules
 from latentia.report import page
 from latentia.training.step_times import StepTimes
@@ -134,6 +136,7 @@ def test_a_fit_says_what_it_understands_and_runs_commands(
     for run, change in (("photos", "the changed option, or "), ("photos-prior", "")):
         advice = latentia.load(f"runs/{run}").diagnose().advice
         begin, command, end = advice.split("`")
+        assert re.match("This command trains one run alone|These commands train one run", begin)
         assert begin.endswith(f" With {change}more --minutes in place of --epochs, ")
         assert end == " makes both runs, table and report."
         assert (advice in text) == (run == "photos")
@@ -446,6 +449,14 @@ def test_too_little_time_for_features_is_said_before_they_are_computed(photos, m
     assert request(3.1) == 3.1
     monkeypatch.setattr("latentia.fitting.fit.is_stored", lambda pixels: True)
     assert request(0.1) == 0.1
+
+
+def test_the_reason_of_a_prior_by_groups_is_said(images, capsys):
+    data = LabelledData(images[:60], {"label": [*map(str, range(60))]})
+    for each, cause in ((images[:60], "there is no label"), (data, "no label fits")):
+        make_request(each, 9, None, SMALL, Options())
+        text = f"prior: conditioned on groups of similar latents, since {cause}.\n"
+        assert text in capsys.readouterr().err
 
 
 def test_a_fit_that_is_continued_keeps_what_the_rules_chose(photos, monkeypatch):

@@ -24,6 +24,8 @@ from latentia.training.events import (
     ValidationFinished,
 )
 
+SHARPENER = "critic", "refiner"  # players that sharpen samples, beside the model
+
 
 def show_events(
     run: RunFolder, events: Iterator[Event], file: Any, printed_lines: Container[str] = ()
@@ -93,7 +95,10 @@ def format_profile(event: ProfileWritten) -> str:
 
 
 def _format_terms(event: StepLogged) -> str:
-    terms = {k: v for player in event.players.values() for k, v in player["terms"].items()}
+    players = event.players.items()
+    if "refiner" in event.players:  # its words and its critic's are those of the report
+        players = [(name, player) for name, player in players if name not in SHARPENER]
+    terms = {k: v for _, player in players for k, v in player["terms"].items()}
     return "  ".join(f"{name} {value:,.2f}" for name, value in terms.items()) + " nats"
 
 

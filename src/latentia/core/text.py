@@ -44,11 +44,6 @@ def suggest_name(name: str, candidates: Iterable[str], template: str) -> str:
     return template.format(matches[0]) if matches else ""
 
 
-def format_number(value: float) -> str:
-    """Write three digits of a number, without an exponent if it is large."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
 def format_with_error(value: float, error: float | None) -> str:
     """Write a value ± its error, or alone without one; digits: those of `round_to_error`."""
     numbers = (value, error) if error and math.isfinite(error) else (value,)

@@ -169,7 +169,9 @@ def describe_prefixes(keys: Sequence[str]) -> str:
     """Say that names of files have prefixes, such as classes or patients; "" if they have none."""
     matches = [re.search(PREFIX, key) for key in keys]
     prefixes = {match[1] for match in matches if match}
-    if not all(matches) or not 2 <= len(prefixes) <= len(keys) / 2 or prefixes <= {*SPLIT_ALIASES}:
+    if not all(matches) or not 2 <= len(prefixes) <= len(keys) / 2:
+        return ""
+    if all(map(name_split, prefixes)):  # as `describe_splits` says
         return ""
     return (
         f"file names begin with {list_names(prefixes)}: {len(prefixes)} in all; --label-regex"

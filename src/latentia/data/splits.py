@@ -293,8 +293,7 @@ def load_image(name: str, split: Split) -> Batch:
 def find_row(name: str, split: Split) -> int:
     """Find the row of an image by number or key. Raises: Error if there is no such image."""
     if (row := split.index_of(name)) is None:
-        first = split.display_name(0)
-        hint = "" if first.isdecimal() else f", the first of them {split.keys[0]}"
-        n = f"{len(split):,}, numbered from 0{hint}"
-        raise Error(f"There is no image {name} in split {split.name}; it has {n}.")
+        hint = "" if split.display_name(0).isdecimal() else f", the first of them {split.keys[0]}"
+        listing = f"it has images 0 to {len(split) - 1:,}{hint}"
+        raise Error(f"There is no image {name} in split {split.name}; {listing}.")
     return row

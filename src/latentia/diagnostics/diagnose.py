@@ -137,9 +137,10 @@ def describe_fit(context: RunContext, findings: list[Finding]) -> str:
     request = {**fit["request"], **({"data": moved[0]} if moved else {})}
     change = "" if context.is_prior else "the changed option, or "
     runs = "the run" if "cond" in request else "both runs"
+    subject = "This command trains" if len(commands) == 1 else "These commands train"
     return (
-        f"Each of these commands trains one run alone. With {change}more --minutes in place of "
-        f"--epochs, `{format_fit(request, find_unused_path(path))}` makes {runs}, table and report."
+        f"{subject} one run alone. With {change}more --minutes in place of --epochs, "
+        f"`{format_fit(request, find_unused_path(path))}` makes {runs}, table and report."
     )
 
 

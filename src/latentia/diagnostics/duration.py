@@ -3,7 +3,7 @@
 import numpy as np
 
 from latentia.core.locks import find_other_owner
-from latentia.core.text import format_number, pluralize
+from latentia.core.text import format_with_error, pluralize
 from latentia.diagnostics import latents
 from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.adversary import MIN_COVERAGE
@@ -134,8 +134,8 @@ def unfinished_training(context: RunContext) -> CheckResult | None:
     label = "mean squared error" if error == "mse" else name
     return CheckResult(
         WARNING,
-        f"{name} of the validation images fell by {format_number(recent_fall)} in the second half "
-        f"of all learning (after step {half:,.0f} of {context.total_steps:,}, by the sum of "
+        f"{name} of the validation images fell by {format_with_error(recent_fall, None)} in the "
+        f"second half of all learning (after step {half:,.0f} of {context.total_steps:,}, by the sum of "
         f"learning rates), {recent_fall / total_fall:.0%} of its fall in {len(values)} epochs, "
         f"and their {label} by {gain:.0%}.",
         "Twice the epochs would lower both further, by about half of that. The flat end of a curve "
@@ -156,7 +156,7 @@ def overfitting(context: RunContext) -> CheckResult | None:
     return CheckResult(
         WARNING,
         f"{curve.name} of the validation images was best in epoch {curve.best_epoch} of "
-        f"{curve.last_epoch} and has risen by {format_number(curve.rise)} since, "
+        f"{curve.last_epoch} and has risen by {format_with_error(curve.rise, None)} since, "
         f"{curve.rise / curve.fall:.0%} of its fall before.",
         "The model memorizes its training images: what it says of new images gets worse.",
         {"best_epoch": curve.best_epoch, "epochs": curve.last_epoch, "risen": curve.rise},
@@ -218,9 +218,10 @@ def images_not_learned(context: RunContext) -> CheckResult | None:
         "Reconstructions and coordinates lack more than half of what distinguishes your images."
     )
     if explained < MIN_CLOSER:
+        distance = "farther from" if explained < 0 else "hardly closer to"
         consequence = (
-            "A reconstruction is hardly closer to its image than the mean image is, so coordinates "
-            "say little."
+            f"A reconstruction is {distance} its image than the mean image is, so coordinates say "
+            "little."
         )
     return CheckResult(
         ERROR,

@@ -97,7 +97,7 @@ def find_keys(split: Split, text: str) -> list[int]:
 def render_thumbnails(split: Split, rows: Sequence[int]) -> list[bytes]:
     """Return PNG files of some images. Raises: Error if there is no such image"""
     if max(rows) >= len(split):
-        raise Error(f"There is no image {max(rows)}; there are {len(split)}, counted from 0.")
+        raise Error(f"There is no image {max(rows)}; there are images 0 to {len(split) - 1:,}.")
     chosen = [slice(row, row + 1) for row in rows]
     return [encode_thumbnail(to_pillow(split[each])[0]) for each in chosen]
 

@@ -45,7 +45,8 @@ def serve_explorer(
             session.open_split(*options.labels[:2], options.coordinates)
     for path, session in zip(paths, sessions, strict=True):
         if session.run_argument != path:
-            print_note(f"{path} has a learned prior, {session.run_argument}, which is opened.")
+            prior = session.run_argument
+            print_note(f"Opened {prior}, which has the coordinates of {path} and a learned prior.")
     token = None if host in LOOPBACK else secrets.token_urlsafe(24)
     listener = open_listener(host, ports)
     name = f"[{host}]" if ":" in host else host

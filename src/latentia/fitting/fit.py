@@ -248,9 +248,9 @@ def describe_request(request: FitRequest, reason: str, device: str) -> list[str]
     column = rules.choose_condition(facts)
     classes = facts.classes.get(column or "") or []
     names = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
-    condition = f"{column} ({names})" if column else "groups of similar latents, since "
-    if not column:
-        condition += "no label fits" if facts.classes else "there are no labels"
+    cause = "no label fits" if facts.classes else "there is no label"
+    groups = f"groups of similar latents, since {cause}"
+    condition = f"{column} ({names})" if column else groups
     second, prior = f", {rules.PRIOR_RECIPE}", f"prior: conditioned on {condition}."
     if "cond" in parameters:
         second, prior = "", NO_PRIOR.format(parameters["cond"])
