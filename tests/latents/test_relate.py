@@ -148,6 +148,10 @@ def test_table_and_figure_name_the_methods_and_hide_no_dimension(capsys, monkeyp
     assert {"4", "2"} == {*rows[:2]}  # of low rate
     assert right.get_xticklabels()[0].get_text() == "linear (logistic, ridge), all"
     assert "**: also at least 10 %" in figure.get_suptitle()
+    one = draw_associations(found._replace(associations=found.associations[:1]), names, "caption")
+    assert "6 dimensions of less information are not shown." in one.get_suptitle()
+    width, height = one.get_size_inches()
+    assert height < width
 
 
 def test_the_same_table_every_time():

@@ -26,7 +26,7 @@ from latentia.report.figures import BLUE, GREY, ORANGE, make_panels
 from latentia.report.grids import make_grid
 
 SINGLE_IMAGE_SIDE = 224  # pixels of a picture of one image
-MAX_FIGURE_DIMS = 64
+MAX_FIGURE_DIMS, DIMS_PER_LABEL = 64, 12  # of fewer labels fewer, so that no figure is a strip
 CAPTION_STYLE: Any = {"fontsize": 9, "x": 0.01, "ha": "left", "wrap": True}
 
 
@@ -136,7 +136,8 @@ def draw_associations(result: AssociationResult, names: Sequence[str], caption: 
     then by nearest neighbours from all and from the first k dimensions by rate (KL).
     """
     n_labels = len(result.associations)
-    order = result.dims_by_information[:MAX_FIGURE_DIMS]
+    n_shown = min(MAX_FIGURE_DIMS, DIMS_PER_LABEL * (1 + n_labels))
+    order = result.dims_by_information[:n_shown]
     width = max(3.2, 2.0 + 0.9 * n_labels)
     height, ratios = max(3.8, 1.9 + 0.27 * len(order)), (width, 4.8)
     with make_panels(2, width / 2 + 3.4, height, width_ratios=ratios) as (figure, (left, right)):
