@@ -136,8 +136,8 @@ def unfinished_training(context: RunContext) -> CheckResult | None:
         WARNING,
         f"{name} of the validation images fell by {format_with_error(recent_fall, None)} in the "
         f"second half of all learning (after step {half:,.0f} of {context.total_steps:,}, by the "
-        f"sum of learning rates), {recent_fall / total_fall:.0%} of its fall in {len(values)} epochs, "
-        f"and their {label} by {gain:.0%}.",
+        f"sum of learning rates), {recent_fall / total_fall:.0%} of its fall in "
+        f"{len(values)} epochs, and their {label} by {gain:.0%}.",
         "Twice the epochs would lower both further, by about half of that. The flat end of a curve "
         "is no sign of an end, since a falling learning rate flattens every curve.",
         {"fell": recent_fall, "fell_in_all": total_fall, "gain": gain},
