@@ -43,14 +43,15 @@ def _describe_closed_form(metadata: Any) -> str:
     """Return the sentence about the start of a model that begins as PCA; "" of others."""
     if "closed_form" not in metadata:
         return ""
-    weight = metadata["closed_form"]["feature_weight"]
-    features = (
-        f" and features jointly, with weight {weight:.3g} of the features, which are those of an "
-        "EfficientNet-Lite0 pretrained on ImageNet"
-    )
+    features = ""
+    if weight := metadata["closed_form"]["feature_weight"]:
+        features = (
+            f" and features jointly, with weight {weight:.3g} of the features, which are those of "
+            "an EfficientNet-Lite0 pretrained on ImageNet"
+        )
     return (
         "Encoder and decoder started from the closed form of probabilistic PCA (Tipping & Bishop "
-        f"1999) of pixels{features if weight else ''}. "
+        f"1999) of pixels{features}. "
     )
 
 
