@@ -19,6 +19,7 @@ from latentia.metrics.nll import nll
 from latentia.models.hvae import HVAE
 from latentia.modifiers.divergence import divergence
 from latentia.modifiers.multirate import multirate
+from latentia.modifiers.supervise import supervise
 from latentia.nets.image_ladder import ImageLadderDecoder, ImageLadderEncoder, LadderArchitecture
 from latentia.nets.ladder import LadderDecoder, LadderEncoder
 from latentia.recipes.image_hvae import image_hvae
@@ -316,12 +317,12 @@ def test_levels_below_the_top_cost_more_at_the_start_and_nothing_more_at_the_end
     plan = image_hvae(torch.rand(8, 1, 20, 20), width=4, latent=3, beta=2.0)
     model, batch = plan.model.eval(), Batch(torch.rand(8, 1, 20, 20), {})
     terms = [model.terms(batch, moment(8, step)) for step in (0, 15, 30, 100)]
-    weights = [(each["rate"].weight, each["rate below the top"].weight) for each in terms]
+    weights = [(each["rate"].weight, each["rate (KL) of lower levels"].weight) for each in terms]
     assert weights == [pytest.approx(pair) for pair in [(0, 40), (1, 20), (2, 0), (2, 0)]]
     posterior = model.encode(batch.image)
     z = posterior.sample(noise(moment(8), "posterior", model.latent_shape, batch.image))
     lower = posterior.condition(z).kl_per_dim()[:, 3:].sum(1)
-    torch.testing.assert_close(terms[0]["rate below the top"].value, lower)
+    torch.testing.assert_close(terms[0]["rate (KL) of lower levels"].value, lower)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -339,3 +340,20 @@ def test_no_level_of_maps_is_dead_after_a_short_training(seed):
         optimizer.zero_grad()
     rates = plan.model.sum_levels(elbo(plan.model, part(images[:500]))["rate_by_dimension"])
     assert min(rates) > 1, rates
+
+
+def test_the_weight_of_lower_levels_leaves_other_divergences_and_single_levels_alone():
+    images = torch.rand(8, 1, 20, 20)
+    for change in ({"levels": 1}, {}):
+        plan = image_hvae(images, width=4, latent=3, **change)
+        if not change:
+            plan = divergence(plan, "mmd")
+        terms = plan.model.terms(Batch(images, {}), moment(8))
+        assert "rate (KL) of lower levels" not in terms
+
+
+def test_labels_are_predicted_from_the_top_level():
+    plan = image_hvae("digits:60", width=4, latent=3)
+    with pytest.raises(Error, match="--supervise-dims is 4; the model has 3"):
+        supervise(plan, "label", 4)
+    assert supervise(plan, "label").model.supervision.dims == 3

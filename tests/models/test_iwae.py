@@ -158,7 +158,9 @@ def test_any_vae_takes_the_edit_and_nothing_else_does(tmp_path):
     binary = iwae(mnist_iwae(images, k=5), iwae=2).model
     assert isinstance(binary, IWAE)
     assert (binary.k, binary.likelihood.binary) == (2, True)
-    with pytest.raises(Error, match="--iwae needs a VAE; leave it out with this GAN"):
+    with pytest.raises(
+        Error, match="--iwae needs a VAE with one level of latents; leave it out with this GAN"
+    ):
         iwae(mnist_gan(images, epochs=1))
     knobs = {"data": images, "epochs": 1, "batch": 8, "hidden": 8, "latent": 2}
     path = tmp_path / "r"

@@ -6,7 +6,7 @@ import torch
 
 from latentia.core.errors import Error
 from latentia.core.missing import MASK_COLUMN, sum_pixels
-from latentia.data.levels import Depth
+from latentia.data.levels import MAX_HOT_SHARE, Depth
 from latentia.data.splits import Split
 
 MARGIN = 0.05  # of the range from black to white
@@ -47,11 +47,12 @@ def measure_grey_levels(split: Split, count: int | None) -> GreyLevels:
         part = split.subsample(MAX_IMAGES)
     else:
         part = split.select(torch.arange(min(len(split), MAX_STREAMED)))
-    near = total = brightest = 0
+    near = bright = total = 0
     for batch in part.iterate_batches(part.max_batch_size()):
         mask = batch.columns.get(MASK_COLUMN)
         is_near = ((batch.image - 0.5).abs() >= 0.5 - MARGIN).double()
         near += int(sum_pixels(is_near, mask).sum())
         total += int(sum_pixels(torch.ones_like(is_near), mask).sum())
-        brightest = max(brightest, batch.image.max().item())
-    return GreyLevels(count, near / total if total and brightest > 0.5 else 0.0)
+        bright += int(sum_pixels((batch.image > 0.5).double(), mask).sum())
+    is_dark = bright <= MAX_HOT_SHARE * total  # but for pixels of a camera that are always bright
+    return GreyLevels(count, 0.0 if is_dark else near / total)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latentia.core.missing import MASK_COLUMN
 from latentia.core.text import pluralize
 from latentia.data import Split
 from latentia.data.levels import CAMERA_WHITES, MAX_HOT_SHARE
@@ -221,10 +222,14 @@ def dark_images(context: RunContext) -> CheckResult | None:
 
     Suggested change: --white with the value of the camera's white, for images of 16 bits.
     """
+    if context.parent is not None:
+        return None
     split, metadata = context.images.split("train"), context.run.metadata["images"]
-    images = split.get_batch(evenly_spaced_rows(len(split), MAX_COMPARED)).image
+    images, columns = split.get_batch(evenly_spaced_rows(len(split), MAX_COMPARED))
+    if (mask := columns.get(MASK_COLUMN)) is not None:
+        images = images * mask
     brightest = float(np.quantile(images.numpy(), 1 - MAX_HOT_SHARE))
-    if context.parent is not None or not 0 < brightest < MAX_DARK_VALUE:
+    if not 0 < brightest < MAX_DARK_VALUE:
         return None
     full_scale = (metadata["levels"][0] or 0) - 1
     whites = [white for white in CAMERA_WHITES if full_scale * brightest <= white < full_scale]
@@ -233,7 +238,7 @@ def dark_images(context: RunContext) -> CheckResult | None:
         f"the brightest pixels of {pluralize(len(images), 'training image')} have {brightest:.1%} "
         "of the range from black to white.",
         "Images look black, and one variance for all pixels or a Bernoulli likelihood takes what "
-        "they show for noise. White is probably not the greatest value of the files' type.",
+        "they show for noise. White is probably another value than was assumed.",
         {"brightest": brightest},
         suggest.retrain_run(context, f"white{whites[0]}", white=whites[0]) if whites else [],
     )

@@ -256,10 +256,13 @@ class SymmetricGaussian(Gaussian):
 def choose_likelihood(images: Any) -> Likelihood:
     """Bernoulli for images that are nearly black and white, else the adaptive Gaussian."""
     share = images.levels.extreme_share
+    reason = "no image is black and white"
+    if share:
+        reason = f"{share:.0%} of the pixels are within 5 % of black or white"
+        reason += f" (Bernoulli from {BINARY_SHARE:.0%})"
     result = Bernoulli() if share >= BINARY_SHARE else make_adaptive_gaussian()
     result.notes = [
-        f"likelihood: {type(result).__name__}, since {share:.0%} of the pixels are within 5 % of "
-        f"black or white (Bernoulli from {BINARY_SHARE:.0%}); --likelihood takes another."
+        f"likelihood: {type(result).__name__}, since {reason}; --likelihood takes another."
     ]
     return result
 

@@ -12,6 +12,7 @@ from latentia.core.posterior import Posterior
 from latentia.core.schedules import Schedule
 from latentia.core.seeding import noise
 from latentia.core.tensors import Latents, PerImage, to_float32
+from latentia.losses.divergences import kl
 from latentia.losses.likelihoods import Likelihood
 from latentia.models.vae import BETA_ONE, VAE
 from latentia.nets.column_condition import with_columns
@@ -79,7 +80,7 @@ class HVAE(VAE):
         as in `VAE`
     lower_weight : callable, optional
         additional weight of the rate of the levels below the top, a schedule over the run; a large
-        one at the start lets the top level learn first
+        one at the start lets the top level learn first. It is not used with another divergence
 
     Attributes
     ----------
@@ -133,8 +134,8 @@ class HVAE(VAE):
         posterior, z, output = self.decoder.infer(self.encoder(images), eps)
         distortion = self.likelihood.nll(output, images)
         terms = self.objective_terms(batch, context, posterior, z, distortion)
-        if self.lower_weight:
+        if self.lower_weight and self.divergence is kl:  # another one has weights of its own
             weight = context.number(lambda now: self.lower_weight(now.progress))  # pyright: ignore
             lower_rate = posterior.kl_per_dim()[:, self.level_sizes[0] :].sum(1)
-            terms["rate below the top"] = Term(weight, lower_rate, Role.PENALTY)
+            terms["rate (KL) of lower levels"] = Term(weight, lower_rate, Role.PENALTY)
         return terms

@@ -23,7 +23,8 @@ def iwae(plan: Plan, iwae: Annotated[int, Ge(1)] = 5) -> Plan:
     """
     model = plan.model
     if type(model) not in (VAE, IWAE):
-        raise Error(f"--iwae needs a VAE; leave it out with this {type(model).__name__}.")
+        name = type(model).__name__
+        raise Error(f"--iwae needs a VAE with one level of latents; leave it out with this {name}.")
     assert isinstance(model, VAE)
     parts = model.encoder, model.decoder, model.likelihood, model.beta
     plan.model = IWAE(*parts, iwae, model.posterior)

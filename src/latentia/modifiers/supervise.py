@@ -11,6 +11,7 @@ from latentia.core.errors import Error
 from latentia.core.registries import modifier
 from latentia.core.text import split_list
 from latentia.data import Images
+from latentia.models.hvae import HVAE
 from latentia.models.supervision import Supervision
 from latentia.training.plan import Plan
 
@@ -44,6 +45,8 @@ def supervise(
     if not hasattr(model, "supervision"):
         raise Error("--supervise needs a model with a posterior; leave it out of this recipe.")
     n_dims = math.prod(model.latent_shape)  # pyright: ignore
+    if isinstance(model, HVAE):  # those of the top level
+        n_dims = model.level_sizes[0]
     if supervise_dims is not None and supervise_dims > n_dims:
         raise Error(f"--supervise-dims is {supervise_dims}; the model has {n_dims}: lower it.")
     classes = plan.images.to_metadata()["labels"]

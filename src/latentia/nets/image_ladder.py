@@ -22,7 +22,7 @@ from latentia.nets.ladder import (
     init_ladder,
 )
 
-LARGEST, SMALLEST = 16, 4  # sides of the maps of latents, at most
+LARGEST, SMALLEST = 16, 4  # greatest sides of the finest and of the coarsest maps of latents
 
 conv1x1 = partial(nn.Conv2d, kernel_size=1)
 
@@ -57,7 +57,7 @@ class LadderArchitecture(NamedTuple):
 
     @property
     def resolutions(self) -> list[int]:
-        """The resolution of each level below the top, an index of `grids`, spread evenly."""
+        """The resolution of each level below the top, an index of `grids`, from the coarsest."""
         below, count = self.levels - 1, len(self.grids)
         return [k * count // below for k in range(below)]
 
@@ -113,7 +113,7 @@ class ImageLadderDecoder(LadderDecoder):
         self.output = nn.Sequential(*layers, nn.SiLU(), ToImage(width, output_channels))
         init_ladder(self)
 
-    def prepare(self, h: State, level: int) -> FinerState:
+    def upsample_state(self, h: State, level: int) -> FinerState:
         return h if level == 0 else self.refine(h, self.resolutions[level - 1])
 
     def refine(self, h: State, resolution: int) -> FinerState:
@@ -130,5 +130,5 @@ class ImageLadderDecoder(LadderDecoder):
         vector, *maps = (x.unflatten(1, shape) for x, shape in zip(parts, shapes, strict=True))
         return [vector, *(maps[k] for k in self.resolutions)]
 
-    def draw(self, h: State) -> Float[Tensor, "b c h w"]:
+    def decode_state(self, h: State) -> Float[Tensor, "b c h w"]:
         return self.output(self.refine(h, len(self.grids) - 1))

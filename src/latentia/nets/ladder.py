@@ -104,7 +104,7 @@ class LadderDecoder(nn.Module):
     def level_sizes(self) -> tuple[int, ...]:
         return tuple(math.prod(level.shape) for level in self.levels)  # pyright: ignore
 
-    def prepare(self, h: State, level: int) -> FinerState:
+    def upsample_state(self, h: State, level: int) -> FinerState:
         """Return the state before a level."""
         return h
 
@@ -112,7 +112,7 @@ class LadderDecoder(nn.Module):
         """Return the features of each level."""
         return list(features.chunk(len(self.levels), 1))
 
-    def draw(self, h: State) -> Float[Tensor, "b c h w"]:
+    def decode_state(self, h: State) -> Float[Tensor, "b c h w"]:
         """Return the output of the state after the last level, without sigmoid."""
         return self.output(h).unflatten(1, self.shape)
 
@@ -121,8 +121,8 @@ class LadderDecoder(nn.Module):
         for k, (level, eps) in enumerate(
             zip(self.levels, z.split(self.level_sizes, 1), strict=True)
         ):
-            h = level(self.prepare(h, k), eps)
-        return self.draw(h)
+            h = level(self.upsample_state(h, k), eps)
+        return self.decode_state(h)
 
     def infer(
         self, features: Features, values: Latents, *, is_noise: bool = True
@@ -140,14 +140,14 @@ class LadderDecoder(nn.Module):
             strict=True,
         )
         for k, (level, level_values, level_features) in enumerate(parts):
-            h = self.prepare(h, k)
+            h = self.upsample_state(h, k)
             posterior = level.condition(h, level_features)  # pyright: ignore
             eps = posterior.sample(level_values) if is_noise else level_values
             h = level(h, eps)
             posteriors.append(posterior)
             latents.append(eps)
         mean, logvar = (torch.cat(each, 1) for each in zip(*posteriors, strict=True))
-        return DiagonalGaussian(mean, logvar), torch.cat(latents, 1), self.draw(h)
+        return DiagonalGaussian(mean, logvar), torch.cat(latents, 1), self.decode_state(h)
 
 
 def init_ladder(net: nn.Module) -> None:

@@ -40,23 +40,24 @@ def image_hvae(
     batch: types.BatchSize = 64,
     epochs: types.Epochs = 30,
 ) -> Plan:
-    """Hierarchical VAE of images of any shape: a vector of latents, then maps of 4x4 to 16x16.
+    """Hierarchical VAE of images of any shape: a vector of latents, then maps of latents.
 
     Top-down inference (Sønderby et al. 2016, arXiv 1602.02282; Child 2021, arXiv 2011.10650).
-    The maps have the image's proportions and at most 16 pixels a side; at the same resolution
-    several levels follow each other if there are more than resolutions. Over the first 30 % of
-    the run the weight of the rate rises from 0 to beta, and that of the levels below the top falls
-    from 20 times beta.
+    The maps have the image's proportions and sides of at most 4, 8 and 16 pixels. With fewer levels
+    the finest maps are left out; with more, several levels share a resolution. Over the first 30 %
+    of the run the weight of the rate rises from 0 to beta, and an additional weight of the levels
+    below the top falls from 20 times beta to 0.
     """
     images = open_images(data, size=size, channels=channels)
     distribution = create_likelihood(likelihood, images)
     sizes = LadderArchitecture(images.shape, latent, maps, levels, width)
     output_channels = distribution.output_shape(images.shape)[0]
     encoder, decoder = ImageLadderEncoder(sizes), ImageLadderDecoder(sizes, output_channels)
-    # else maps, whose latents are many, learn all, and the top level carries next to nothing
-    rising = delayed(0.0, linear(0.0, beta), until=WARMUP)
-    falling = delayed(0.0, linear(LOWER_WEIGHT * beta, 0.0), until=WARMUP)
-    model = HVAE(encoder, decoder, distribution, rising, falling)
+    beta_schedule = delayed(0.0, linear(0.0, beta), until=WARMUP)
+    # without it the many latents of the maps learn all, and the top level nearly nothing
+    lower_weight = delayed(0.0, linear(LOWER_WEIGHT * beta, 0.0), until=WARMUP)
+    more = (lower_weight,) if levels > 1 else ()
+    model = HVAE(encoder, decoder, distribution, beta_schedule, *more)
     adam = Adam(lr, weight_decay=0.01, schedule=cosine(warmup=0.02))
     notes = distribution.notes
     return Plan(model, images, {"vae": adam}, batch, epochs, average=average, notes=notes)
