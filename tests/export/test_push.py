@@ -121,8 +121,8 @@ def test_the_card_is_made_of_the_run(made, hub):
     numbers = round_to_error((value, value - spread, value + spread), spread)
     text = "| nelbo_nats | {} nats | {} to {} | 4 | test |  |".format(*numbers)
     assert text in rest
-    assert "The doctor (`latentia doctor`): vae can be used with reservations: " in rest
-    assert "WARNING few steps: " in rest
+    assert "The doctor (`latentia doctor`): vae cannot be used: few steps" in rest
+    assert "ERROR few steps: " in rest
     assert f'latentia.load("hub:{NAME}")' in rest
     assert "![samples](pictures/samples.png)" in rest
 

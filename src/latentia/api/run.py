@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from latentia.api.run_comparisons import RunComparisons
 from latentia.core.errors import Error
@@ -120,7 +121,8 @@ class Run(RunComparisons):
         >>> low, high = results["nelbo_nats"].interval
         """
         settings = {"features": features, "n": n, "k": k, "seed": seed}
-        names = [name for each in metrics for name in ([each] if isinstance(each, str) else each)]
+        lists: list[Any] = [x if isinstance(x, list | tuple) else [x] for x in metrics]
+        names = [name for each in lists for name in each]
         with enable_progress(progress):
             images = rank0_first(lambda: self.images)
             result = measure_run(self.folder, images, split, names, settings)
