@@ -287,7 +287,8 @@ def splitmix64(n: int, seed: int) -> np.ndarray:
 
 def load_image(name: str, split: Split) -> Batch:
     """Load one image by number or key, (1, c, h, w) in [0, 1], and its labels."""
-    return split.get_batch(torch.tensor([find_row(name, split)]))
+    row = find_row(name, split)
+    return split.get_batch(slice(row, row + 1))
 
 
 def find_row(name: str, split: Split) -> int:

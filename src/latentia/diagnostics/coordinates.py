@@ -39,8 +39,8 @@ def measure_pca_error(context: RunContext) -> tuple[float, int]:
 
 @define_check("no better than PCA", threshold="a ratio of 1 or more")
 def no_better_than_pca(context: RunContext) -> CheckResult | None:
-    """Mean squared error of decoded means, over that of as many principal components of pixels; not
-    of a hierarchical VAE.
+    """Mean squared error of decoded means, over that of as many principal components of pixels.
+    A hierarchical VAE is not compared, since its latents are too many for coordinates.
 
     Suggested change: if the run does not overfit, more --epochs with a tenth of --beta; of
     photo_vae, half the --weight. If neither helps, use principal components.
@@ -115,8 +115,8 @@ def colors_not_learned(context: RunContext) -> CheckResult | None:
         return None
     return CheckResult(
         ERROR,
-        f"{context.explanation}, but "
-        f"{max(0.0, color):.0%} of that of the colours: they are nearly grey.",
+        f"{context.explanation}, but {max(0.0, color):.0%} of that of the colours: they are nearly "
+        "grey.",
         "Coordinates say nothing about colour, and samples have none.",
         {"explained": context.explained_variance, "explained_color": color},
         suggest.train_closer(context),

@@ -44,9 +44,9 @@ def image_hvae(
 
     Top-down inference (Sønderby et al. 2016, arXiv 1602.02282; Child 2021, arXiv 2011.10650).
     The maps have the image's proportions and sides of at most 4, 8 and 16 pixels. With fewer levels
-    the finest maps are left out; with more, several levels share a resolution. Over the first 30 %
-    of the run the weight of the rate rises from 0 to beta, and an additional weight of the levels
-    below the top falls from 20 times beta to 0.
+    the finest maps are left out; with more, several levels share a resolution. The weight of the
+    rate rises from 0 to beta over the first 30 % of the run. Until then the levels below the top
+    have a second weight, which falls from 20 times beta to 0, so that the top level learns first.
     """
     images = open_images(data, size=size, channels=channels)
     distribution = create_likelihood(likelihood, images)

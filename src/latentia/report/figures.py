@@ -15,7 +15,7 @@ from latentia.core.contract import Role
 from latentia.report.grids import Encoders
 
 DPI = 130
-FEW_ROWS = 5  # of which curves show the points: lines of fewer look like trends
+FEW_ROWS = 5  # curves of fewer rows show their points, since a line alone looks like a trend
 BLUE, ORANGE, GREY = "#2456a6", "#c4620a", "#8a8f98"
 STYLE: Any = {
     "font.size": 10,
@@ -98,11 +98,11 @@ def draw_training_curves(
         if Role.RECONSTRUCTION in roles.values():  # the ELBO is no objective of a critic
             _draw_validation(objective_axis, validation, "nelbo", "validation, beta 1")
         objective_axis.set(title="objective", ylabel="nats per image")
-        for k, term in enumerate([] if is_constant else terms):
-            is_beta = roles.get(term) == Role.KL and weights[-1][1][term]
-            label = labels[term] + (", beta" if is_beta else "")
-            _plot_rows(axes[-1], weights, term, **_style_line(k), label=label)
         if not is_constant:
+            for k, term in enumerate(terms):
+                is_beta = roles.get(term) == Role.KL and weights[-1][1][term]
+                label = labels[term] + (", beta" if is_beta else "")
+                _plot_rows(axes[-1], weights, term, **_style_line(k), label=label)
             axes[-1].set_title("weights of the terms")
             axes[-1].set_ylim(bottom=0)
         for axis in axes:

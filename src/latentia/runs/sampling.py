@@ -18,7 +18,7 @@ from latentia.core.text import pluralize, split_list
 from latentia.data.preprocess import preprocess_images
 from latentia.data.reader import LoadOptions
 from latentia.data.reading import Reading
-from latentia.data.splits import find_row
+from latentia.data.splits import load_image
 from latentia.nets.column_condition import get_condition
 from latentia.runs.folder import RunFolder
 from latentia.runs.priors import find_learned_prior
@@ -161,8 +161,7 @@ def _load_condition_image(
         if column not in split.columns:
             source = run.images(data).source.name
             raise Error(f"{source} holds no {column}, which {run.path} needs; give the file.")
-        row = find_row(text, split)
-        return split.get_batch(slice(row, row + 1)).columns[column]
+        return load_image(text, split).columns[column]
     file = Path(text).expanduser()
     if not file.is_file():
         raise Error(f"There is no file {text}; --cond is a file, or the number of a test image.")
