@@ -11,7 +11,7 @@ from latentia.data.splits import Split
 from latentia.losses.likelihoods import Bernoulli, Gaussian
 from latentia.metrics import nll as module
 from latentia.metrics.elbo import elbo
-from latentia.metrics.nll import nll
+from latentia.metrics.nll import measure_importance_bounds, nll
 from latentia.models.iwae import IWAE
 from latentia.models.vae import VAE
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
@@ -77,6 +77,21 @@ def test_with_a_wrong_posterior_it_is_a_bound_that_converges_to_it():
     assert (many - truth).abs().max() < 0.1
     gap = many - truth
     assert abs(gap.mean()) < 4 * gap.std() / len(gap) ** 0.5 + 1e-4
+
+
+@pytest.mark.parametrize("k", [1, 100, 600])
+def test_the_largest_weight_has_its_share_in_the_sum(k):
+    """The true posterior gives every draw the same weight; one far from it leaves few that count.
+
+    Of one draw the share is 1. 600 draws are more than one chunk.
+    """
+    model, images, _ = linear()
+    equal = measure_importance_bounds(model, part(images), k=k).largest_shares
+    torch.testing.assert_close(equal, torch.full_like(equal, 1 / k), rtol=1e-3, atol=0)
+    model, images, _ = linear(wrong=3.0)
+    shares = measure_importance_bounds(model, part(images), k=k).largest_shares
+    assert shares.max() <= 1
+    assert k == 1 or shares.mean() > 3 / k
 
 
 def test_it_falls_with_the_number_of_draws():

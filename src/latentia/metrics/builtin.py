@@ -21,7 +21,7 @@ from latentia.metrics.distribution import (
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.label_probes import probe_columns
 from latentia.metrics.memorization import memorization_statistics
-from latentia.metrics.nll import nll
+from latentia.metrics.nll import measure_importance_bounds
 from latentia.metrics.registry import metric
 from latentia.metrics.result import (
     MetricResult,
@@ -66,10 +66,9 @@ def measure_pca(evaluation: Evaluation) -> list[MetricResult]:
     """
     pca, split = evaluation.pca, evaluation.split.name
     model, linear, *others = evaluation.squared_errors.values()
-    trained_on = f", of {pca.n_images:,} training images"
     mean = partial(make_mean_result, split=split, unit="per pixel")
     rows = [mean("mse", model, note="of decoded means")]
-    rows += [mean("pca_mse", linear, note=f"{pca.title}{trained_on}")]
+    rows += [mean("pca_mse", linear, note=f"{pca.title}, of {pca.n_images:,} training images")]
     rows += [make_ratio_result("mse_over_pca", model, linear, split, note="below 1: better")]
     for title, errors in zip(evaluation.others, others, strict=True):
         rows.append(mean(f"{title.split()[0]}_pca_mse", errors, note=title))
@@ -119,8 +118,9 @@ def measure_nll(evaluation: Evaluation) -> list[MetricResult]:
     """Upper bound on the negative log-likelihood, by importance sampling."""
     e, split = evaluation, evaluation.split
     note = join_notes(f"K = {e.k:,}", _describe_bound(e))
-    values = nll(e.autoencoder, split, k=e.k, n=e.n, seed=e.seed)
-    return [make_mean_result("nll_nats", values, split.name, unit="nats", note=note)]
+    bounds, shares = measure_importance_bounds(e.autoencoder, split, k=e.k, n=e.n, seed=e.seed)
+    beside = {"largest weight": (shares.mean().item(),)}
+    return [make_mean_result("nll_nats", bounds, split.name, unit="nats", note=note, beside=beside)]
 
 
 @metric("fd")
