@@ -234,8 +234,11 @@ def read_samples(page: "TiffPage") -> np.ndarray:
     return planes[:, :, ::-1] if rotation in (2, 3, 6, 7) else planes
 
 
-def find_opacity(page: "TiffPage") -> int:
-    """Return ASSOCIATED or UNASSOCIATED if the last sample is the opacity, else 0."""
+def find_opacity(page: "Page") -> int:
+    """Return ASSOCIATED or UNASSOCIATED if the last of all samples is the opacity, else 0."""
+    if is_pillow_image(page):
+        layout = find_16_bit_colour(page)
+        return {"RGBA": UNASSOCIATED, "RGBa": ASSOCIATED}.get(layout[1], 0) if layout else 0
     colours = 3 if page.photometric == RGB else 1
     kind = page.extrasamples[-1] if page.samplesperpixel == colours + 1 else 0
     return int(kind) if kind in (ASSOCIATED, UNASSOCIATED) else 0

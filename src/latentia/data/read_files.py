@@ -18,19 +18,10 @@ from latentia.data.decode import (
     convert_channels,
     decode_pixels,
     find_allowed,
-    load_image,
-    read_16_bit_colour,
+    read_planes,
 )
 from latentia.data.headers import ImageHeader, join_headers, read_header
-from latentia.data.pages import (
-    DecodeError,
-    catch_decode_errors,
-    count_declared_pages,
-    find_16_bit_colour,
-    is_pillow_image,
-    open_pages,
-    read_samples,
-)
+from latentia.data.pages import DecodeError, catch_decode_errors, count_declared_pages, open_pages
 from latentia.data.reading import DEFAULT_READING, PageOptions
 from latentia.data.tiles import cut_tiles, find_empty, split_header
 
@@ -54,8 +45,10 @@ def read_headers(
             n_declared = n_declared or count_declared_pages(page)
             headers.append(read_header(page)._replace(page=number))
             if check_pixels or tiling:
-                samples = read_allowed_samples(page, headers[-1], options)
-                are_empty.append(find_empty(samples, tiling) if tiling else [])
+                planes = read_planes(page, headers[-1])
+                if headers[-1].depth and not find_allowed(planes, options).all():
+                    raise DecodeError(NOT_FINITE)
+                are_empty.append(find_empty(planes, tiling) if tiling else [])
     if len(headers) < n_declared and options.pages != "first":
         note = f"declares {n_declared} pages and lists {len(headers)}: save it anew to read all"
         headers[0] = headers[0]._replace(note=note)
@@ -66,19 +59,6 @@ def read_headers(
         return headers
     parts = (split_header(h, tiling, e) for h, e in zip(headers, are_empty, strict=True))
     return [*chain(*parts)]
-
-
-def read_allowed_samples(page: "Page", header: ImageHeader, options: PageOptions) -> np.ndarray:
-    """Decode all samples (c, h, w). Raises: DecodeError if they cannot be, or are not finite."""
-    if not is_pillow_image(page):
-        samples = read_samples(page)
-    elif find_16_bit_colour(page):
-        samples = read_16_bit_colour(page, header)
-    else:
-        samples = np.atleast_3d(np.asarray(load_image(page, header))).transpose(2, 0, 1)
-    if header.depth and not find_allowed(samples, options).all():
-        raise DecodeError(NOT_FINITE)
-    return samples
 
 
 def read_images(
