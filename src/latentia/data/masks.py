@@ -54,7 +54,7 @@ class MaskFolder:
 
     def fingerprint(self) -> str:
         """Return a text that changes when the masks do; "" without masks."""
-        return "".join(f"\n{f.key}\0{f.size}\0{f.mtime_ns}" for f in self.entries.values())
+        return "".join(f"\n{file.fingerprint}" for file in self.entries.values())
 
     def require_masks(self, names: Sequence[str]) -> None:
         """Raises: Error if the path is no folder, or an image has no mask in it."""
