@@ -9,7 +9,6 @@ from functools import partial
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
-from posixpath import splitext
 from typing import NoReturn
 
 import numpy as np
@@ -50,10 +49,8 @@ class ImageFiles:
         self.pages, self.headers = reading.pages, [[] for _ in self.names]
         self.tiling, self.empty_tiles = reading.tiling, [0] * len(self.names)
 
-        def read_file(
-            index: int, file: Path | bytes, suffix: str, check_pixels: bool = False
-        ) -> None:
-            images = read_headers(file, suffix, reading, check_pixels)
+        def read_file(index: int, file: Path | bytes, check_pixels: bool = False) -> None:
+            images = read_headers(file, reading, check_pixels=check_pixels)
             if len(images) > 1 and not self.all_pages:
                 images = [images[0]._replace(note=f"has {len(images)} pages: the first is read")]
             self.headers[index] = [image for image in images if not image.is_empty]
@@ -84,11 +81,11 @@ class ImageFiles:
         masks = MaskFolder(preprocessing.mask_folder)
         masks.require_masks([self.names[number] for number in self.list_rows()])
 
-        def decode_file(index: int, file: Path | bytes, suffix: str) -> None:
+        def decode_file(index: int, file: Path | bytes) -> None:
             if not self.headers[index]:
                 return
-            options = masks.add_to(preprocessing, self.names[index], file, suffix)
-            images = read_images(file, options, suffix, self.headers[index])
+            options = masks.add_to(preprocessing, self.names[index], file)
+            images = read_images(file, options, headers=self.headers[index])
             for row, array in enumerate(images, first_rows[index]):
                 out[row] = array if array.dtype == out.dtype else array / np.float32(255)
 
@@ -107,9 +104,9 @@ class ImageFiles:
             self.raise_unreadable(failures)
 
     def for_each_file(
-        self, action: Callable[[int, Path | bytes, str], None], task: str, workers: int = 1
+        self, action: Callable[[int, Path | bytes], None], task: str, workers: int = 1
     ) -> list[tuple[str, DecodeError]]:
-        """Call action(index, file, suffix) on every file. Return unreadable names and reasons.
+        """Call action(index, file) on every file. Return unreadable names and reasons.
 
         One worker is the calling thread: another would wait for it and for its own memory.
         """
@@ -122,7 +119,7 @@ class ImageFiles:
             files = self.fetch_files(start, min(start + chunk_size, count))
             for index, file in enumerate(files, start):
                 try:
-                    action(index, file, splitext(self.names[index])[1].lower())
+                    action(index, file)
                 except DecodeError as error:
                     failures.append((self.names[index], error))
             return len(files)

@@ -72,8 +72,14 @@ def catch_decode_errors() -> Iterator[None]:
 
 
 @contextmanager
-def open_pages(file: Path | bytes, suffix: str, options: PageOptions) -> "Iterator[Iterator[Page]]":
-    """Open the pages of a TIFF, or the first frame of any other file."""
+def open_pages(
+    file: Path | bytes, options: PageOptions, suffix: str = ""
+) -> "Iterator[Iterator[Page]]":
+    """Open the pages of a TIFF, or the first frame of any other file.
+
+    suffix: that of the name which bytes had, if they had one
+    """
+    suffix = suffix if isinstance(file, bytes) else file.suffix.lower()
     # A stream, not a path: Pillow 13 maps uncompressed TIFFs by path and scrambles rotated ones.
     with open_stream(file) as stream:
         yield iterate_pages(stream, suffix, options)

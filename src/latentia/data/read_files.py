@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 def read_headers(
     file: Path | bytes,
-    suffix: str = "",
     options: PageOptions = DEFAULT_READING,
+    suffix: str = "",
     check_pixels: bool = False,
 ) -> list[ImageHeader]:
     """Read the header of each image or tile of a file.
@@ -40,7 +40,7 @@ def read_headers(
     All pixels are decoded if they are to be checked, or if tiles without content are to be found.
     """
     headers, are_empty, tiling, n_declared = [], [], options.tiling, 0
-    with catch_decode_errors(), open_pages(file, suffix, options) as pages:
+    with catch_decode_errors(), open_pages(file, options, suffix) as pages:
         for number, page in enumerate(pages):
             n_declared = n_declared or count_declared_pages(page)
             headers.append(read_header(page)._replace(page=number))
@@ -69,8 +69,8 @@ def read_images(
 ) -> Iterator[np.ndarray]:
     """Decode each image or tile of a file to (c, h, w), as headers read before describe it."""
     if preprocessing.pages == "channels" and headers is None:
-        headers = read_headers(file, suffix, preprocessing)
-    with catch_decode_errors(), open_pages(file, suffix, preprocessing) as pages:
+        headers = read_headers(file, preprocessing, suffix)
+    with catch_decode_errors(), open_pages(file, preprocessing, suffix) as pages:
         if headers and headers[0].pages > 1:
             images = [
                 decode_whole(page, replace(preprocessing, channels=read_header(page).channels))

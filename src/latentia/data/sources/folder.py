@@ -114,7 +114,7 @@ class FolderReader:
 def is_decodable(file: FileEntry, reading: Reading) -> bool:
     """Whether a file without an image's suffix is an image nevertheless."""
     try:
-        return file.size > 0 and bool(read_headers(file.path, "", reading))
+        return file.size > 0 and bool(read_headers(file.path, reading))
     except DecodeError:
         return False
 
