@@ -262,10 +262,10 @@ class Images:
         """Decode every image, into a folder of the cache if one is given."""
         info, levels = self._info, Levels()
         preprocessing = replace(self.preprocessing, levels=levels)
+        shape, dtype = (len(info.keys), *preprocessing.shape), info.choose_dtype(preprocessing)
         if isinstance(self._reader, ShardReader):
-            pixels = self._reader.open_pixels(self.preprocessing)
+            pixels = self._reader.open_pixels(self.preprocessing, dtype)
         else:
-            shape, dtype = (len(info.keys), *preprocessing.shape), info.choose_dtype(preprocessing)
             pixels, folder = cache.allocate_pixels(folder, shape, dtype)
             self._reader.read_into(pixels, preprocessing)
             if preprocessing.marks_missing:
