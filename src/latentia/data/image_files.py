@@ -22,7 +22,7 @@ from latentia.data.levels import make_range_error
 from latentia.data.masks import MaskFolder
 from latentia.data.read_files import read_headers, read_images
 from latentia.data.reader import LabelColumns, LoadOptions, SourceInfo
-from latentia.data.reading import Pages, Tiling
+from latentia.data.reading import DEFAULT_READING, Reading
 from latentia.data.tiles import TOO_SMALL, format_tile_key
 
 # pixels; for smaller files most time goes to the interpreter, which threads share
@@ -40,14 +40,12 @@ class ImageFiles:
     headers: list[list[ImageHeader]] = field(default_factory=list)  # of each file's images
     empty_tiles: list[int] = field(default_factory=list)  # of each file, left out
     unreadable: list[tuple[str, str]] = field(default_factory=list)  # files that are left out
-    pages: Pages = "images"
-    tiling: Tiling | None = None
+    reading: Reading = DEFAULT_READING
 
     def scan_headers(self, options: LoadOptions) -> None:
         """Read all headers. If one is broken, report every broken file, or leave them all out."""
-        reading = options.reading
-        self.pages, self.headers = reading.pages, [[] for _ in self.names]
-        self.tiling, self.empty_tiles = reading.tiling, [0] * len(self.names)
+        self.reading = reading = options.reading
+        self.headers, self.empty_tiles = [[] for _ in self.names], [0] * len(self.names)
 
         def read_file(index: int, file: Path | bytes, check_pixels: bool = False) -> None:
             images = read_headers(file, reading, check_pixels=check_pixels)
@@ -57,7 +55,7 @@ class ImageFiles:
             self.empty_tiles[index] = len(images) - len(self.headers[index])
 
         check_file, failures, task = partial(read_file, check_pixels=True), [], "reading headers"
-        threads = count_processors() if self.tiling else 1  # which decode
+        threads = count_processors() if reading.tiling else 1  # which decode
         if reading.skip_unreadable or self.for_each_file(read_file, task, threads):
             task, workers = "looking for broken files", count_processors()
             failures = self.for_each_file(check_file, task, workers)
@@ -91,7 +89,7 @@ class ImageFiles:
 
         pages = self.list_images()
         is_large = sum(p.height * p.width for p in pages) > SMALL_IMAGE_PIXELS * len(pages)
-        workers = count_processors() if is_large or self.tiling else 1
+        workers = count_processors() if is_large or preprocessing.tiling else 1
         if failures := self.for_each_file(decode_file, "decoding", workers):
             outside = [error.values for _, error in failures if isinstance(error, ValueRangeError)]
             if len(failures) == len(outside) and preprocessing.levels:
@@ -191,8 +189,8 @@ class ImageFiles:
 
     def describe_tiles(self) -> Iterator[str]:
         """Note the number of tiles, and of those that are left out."""
-        if self.tiling:
-            size, stride = self.tiling
+        if tiling := self.reading.tiling:
+            size, stride = tiling
             files = pluralize(sum(map(bool, self.headers)), "file")
             tiles, empty = pluralize(len(self.list_images()), "tile"), sum(self.empty_tiles)
             yield (
@@ -206,7 +204,7 @@ class ImageFiles:
         counts = Counter(max(images[-1].page + 1, images[0].pages) for images in files)
         numbers = sorted(counts.keys() - {1})
         kinds = [f"{pluralize(counts[n], 'file')} of {n} pages" for n in numbers]
-        if kinds and self.pages == "channels":
+        if kinds and self.reading.pages == "channels":
             channels = max(image.channels for image in self.list_images())
             yield f"{kinds[0]}: these are the {channels} channels of one image."
         elif kinds:
