@@ -272,7 +272,6 @@ class Images:
                 info = info.with_mask(split_mask(pixels, preprocessing.background))
         notes = [*info.collect_notes(preprocessing), *levels.describe(preprocessing.white)]
         metadata = {
-            "shape": list(preprocessing.shape),
             "depth": info.depth,
             "keys": info.keys,
             "parts": info.split_counts,
