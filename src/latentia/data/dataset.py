@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -230,7 +231,10 @@ class Images:
 
     @cached_property
     def _splits(self) -> dict[str, Split]:
-        return self._contents.make_splits(self._assignment[0], self._excluded)
+        """The splits without excluded rows. All other rows stay in their splits."""
+        excluded = torch.from_numpy(self._excluded)
+        rows = {k: rows[~torch.isin(rows, excluded)] for k, rows in self._assignment[0].items()}
+        return self._contents.make_splits(rows)
 
     @cached_property
     def _excluded(self) -> np.ndarray:
