@@ -128,25 +128,21 @@ def remove_abandoned_parts(folder: Path) -> None:
 def allocate_pixels(
     folder: Path | None, shape: tuple[int, ...], dtype: np.dtype
 ) -> tuple[np.ndarray, Path | None]:
-    """Allocate the array of pixels: in a file of the folder, or in memory if that fails."""
-    if folder is None:
-        return allocate_in_memory(shape, dtype), None
-    path = folder / "pixels.npy"
-    try:
-        array = np.lib.format.open_memmap(path, "w+", dtype, shape)
-        if hasattr(os, "posix_fallocate"):  # a full disk: an error now, not a killed process
-            with open(path, "r+b") as file:
-                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    except OSError:
-        return allocate_in_memory(shape, dtype), None
-    return array, folder
+    """Allocate the array of pixels: in a file of the folder, or in memory if that fails.
 
-
-def allocate_in_memory(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Raises: Error if the pixels need more memory than is free."""
+    Raises: Error if they need more memory than is free
+    """
+    if folder:
+        with suppress(OSError):
+            path = folder / "pixels.npy"
+            array = np.lib.format.open_memmap(path, "w+", dtype, shape)
+            if hasattr(os, "posix_fallocate"):  # a full disk: an error now, not a killed process
+                with open(path, "r+b") as file:
+                    os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            return array, folder
     subject = f"The pixels of {shape[0]:,} images of {'x'.join(map(str, shape[1:]))}"
     check_memory(math.prod(shape) * dtype.itemsize, subject, "give a smaller --size")
-    return np.empty(shape, dtype)
+    return np.empty(shape, dtype), None
 
 
 def finish_entry(

@@ -64,13 +64,7 @@ class CachedImages(NamedTuple):
         rows = {name: torch.from_numpy(np.sort(order[each.numpy()])) for name, each in rows.items()}
         return {**rows, "all": torch.arange(len(keys))}, notes
 
-    def make_splits(
-        self, split_rows: SplitRows, excluded: np.ndarray | None = None
-    ) -> dict[str, Split]:
-        """Return each split. Excluded rows are left out, and all others stay in their splits."""
-        if excluded is not None and len(excluded):
-            unwanted = torch.from_numpy(excluded)
-            split_rows = {k: rows[~torch.isin(rows, unwanted)] for k, rows in split_rows.items()}
+    def make_splits(self, split_rows: SplitRows) -> dict[str, Split]:
         return {
             name: Split(
                 name,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -57,7 +58,6 @@ class Images:
 
     def __init__(self, source: Source, options: LoadOptions, metadata: Metadata | None = None):
         self.source, self.options, self._metadata = source, options, metadata
-        self._splits: dict[str, Split] = {}
 
     def __len__(self) -> int:
         return len(self.split("all"))
@@ -171,8 +171,6 @@ class Images:
         """Return "train", "validation" or "test" (disjoint), or "all" in the source's order."""
         if name not in (*SPLIT_NAMES, "all"):
             raise Error(f"{name!r} is not a split; give one of {', '.join(SPLIT_NAMES)}, all.")
-        if not self._splits:
-            self._splits = self._contents.make_splits(self._assignment[0], self._excluded)
         return self._splits[name]
 
     def find_split_names(self, split: Split) -> list[str]:
@@ -196,12 +194,13 @@ class Images:
         size, channels, _ = self.options
         if size and channels:
             return self.options.make_preprocessing(size, channels)
-        if shape := self._request_key and cache.load_shape(self._request_key):
+        key = self._make_key(self.options)  # of the shape, so that headers are read once
+        if shape := key and cache.load_shape(key):
             channels, height, width = shape
             return self.options.make_preprocessing((height, width), channels)
         result = self._info.resolve_preprocessing(self.options, self._reader.source_name)
-        if self._request_key:
-            cache.save_shape(self._request_key, result.shape)
+        if key:
+            cache.save_shape(key, result.shape)
         return result
 
     @cached_property
@@ -213,18 +212,8 @@ class Images:
         files = self._reader.fingerprint()
         return files and files + MaskFolder(self.source.reading.mask_folder).fingerprint()
 
-    @property
-    def _request_key(self) -> str | None:
-        """Cache key of the shape for the options as requested, so that headers are read once."""
-        return self._make_key(self.options)
-
-    @cached_property
-    def _pixels_key(self) -> str | None:
-        """Cache key of the pixels, the same for a requested size and the images' own."""
-        channels, *size = self.preprocessing.shape
-        return self._make_key(self.options._replace(size=tuple(size), channels=channels))
-
     def _make_key(self, options: LoadOptions) -> str | None:
+        """Make the key of the cache; None if these images are not cached."""
         if self._fingerprint is None:
             return None
         size, channels, reading = options
@@ -241,6 +230,13 @@ class Images:
         return self._contents.assign_rows(self.source.reading)
 
     @cached_property
+    def _splits(self) -> dict[str, Split]:
+        """The splits without excluded rows. All other rows stay in their splits."""
+        excluded = torch.from_numpy(self._excluded)
+        rows = {k: rows[~torch.isin(rows, excluded)] for k, rows in self._assignment[0].items()}
+        return self._contents.make_splits(rows)
+
+    @cached_property
     def _excluded(self) -> np.ndarray:
         exclude, keys = self.source.reading.exclude, self._contents.metadata["keys"]
         rows, note = find_excluded_rows(exclude, keys)
@@ -252,7 +248,9 @@ class Images:
         if self._metadata:
             source = self._metadata["source"]
             raise Error(f"the run's images ({source}) cannot be found here; give them with --data.")
-        key, reading = self._pixels_key, self.source.reading
+        reading, (channels, *size) = self.source.reading, self.shape
+        # the same key for a requested size and the images' own
+        key = self._make_key(self.options._replace(size=tuple(size), channels=channels))
         entry = cache.load_entry(key) or self.decode_and_cache(key) if key else None
         contents = make_cached_images(*(entry or self.decode_all(None)), reading)
         return join_labels(contents, self.source.labels, reading)
@@ -268,17 +266,16 @@ class Images:
         """Decode every image, into a folder of the cache if one is given."""
         info, levels = self._info, Levels()
         preprocessing = replace(self.preprocessing, levels=levels)
+        shape, dtype = (len(info.keys), *preprocessing.shape), info.choose_dtype(preprocessing)
         if isinstance(self._reader, ShardReader):
-            pixels = self._reader.open_pixels(self.preprocessing)
+            pixels = self._reader.open_pixels(self.preprocessing, dtype)
         else:
-            shape, dtype = (len(info.keys), *preprocessing.shape), info.choose_dtype(preprocessing)
             pixels, folder = cache.allocate_pixels(folder, shape, dtype)
             self._reader.read_into(pixels, preprocessing)
             if preprocessing.marks_missing:
                 info = info.with_mask(split_mask(pixels, preprocessing.background))
         notes = [*info.collect_notes(preprocessing), *levels.describe(preprocessing.white)]
         metadata = {
-            "shape": list(preprocessing.shape),
             "depth": info.depth,
             "keys": info.keys,
             "parts": info.split_counts,

@@ -14,8 +14,6 @@ from latentia.data.reader import Classes
 from latentia.data.reading import Reading
 from latentia.data.splits import SPLIT_NAMES, SplitRows, assign_rows
 
-OVERLAP_NOTE = " As tiles overlap, other splits hold pixels of the training."
-
 
 def assign_groups(
     groups: np.ndarray, parts: dict[str, int], reading: Reading, ungrouped: SplitRows
@@ -41,7 +39,9 @@ def assign_groups(
             )
         count = pluralize(total, "file")
         note = f"{parts_of_file} of one file are in several splits, as the data hold only {count}."
-        return ungrouped, f"{note}{OVERLAP_NOTE if reading.has_overlap else ''}"
+        if reading.tiling and reading.tiling.stride < reading.tiling.size:
+            note += " As tiles overlap, other splits hold pixels of the training."
+        return ungrouped, note
     listing = ", ".join(f"{count:,} in {name}" for name, count in counts.items())
     share = len(rows["test"]) / len(groups)
     what = f"Images of one group ({option})" if option else f"{parts_of_file} of one file"

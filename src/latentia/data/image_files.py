@@ -9,7 +9,6 @@ from functools import partial
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
-from posixpath import splitext
 from typing import NoReturn
 
 import numpy as np
@@ -23,7 +22,7 @@ from latentia.data.levels import make_range_error
 from latentia.data.masks import MaskFolder
 from latentia.data.read_files import read_headers, read_images
 from latentia.data.reader import LabelColumns, LoadOptions, SourceInfo
-from latentia.data.reading import Pages, Tiling
+from latentia.data.reading import DEFAULT_READING, Reading
 from latentia.data.tiles import TOO_SMALL, format_tile_key
 
 # pixels; for smaller files most time goes to the interpreter, which threads share
@@ -41,26 +40,22 @@ class ImageFiles:
     headers: list[list[ImageHeader]] = field(default_factory=list)  # of each file's images
     empty_tiles: list[int] = field(default_factory=list)  # of each file, left out
     unreadable: list[tuple[str, str]] = field(default_factory=list)  # files that are left out
-    pages: Pages = "images"
-    tiling: Tiling | None = None
+    reading: Reading = DEFAULT_READING
 
     def scan_headers(self, options: LoadOptions) -> None:
         """Read all headers. If one is broken, report every broken file, or leave them all out."""
-        reading = options.reading
-        self.pages, self.headers = reading.pages, [[] for _ in self.names]
-        self.tiling, self.empty_tiles = reading.tiling, [0] * len(self.names)
+        self.reading = reading = options.reading
+        self.headers, self.empty_tiles = [[] for _ in self.names], [0] * len(self.names)
 
-        def read_file(
-            index: int, file: Path | bytes, suffix: str, check_pixels: bool = False
-        ) -> None:
-            images = read_headers(file, suffix, reading, check_pixels)
+        def read_file(index: int, file: Path | bytes, check_pixels: bool = False) -> None:
+            images = read_headers(file, reading, check_pixels=check_pixels)
             if len(images) > 1 and not self.all_pages:
                 images = [images[0]._replace(note=f"has {len(images)} pages: the first is read")]
             self.headers[index] = [image for image in images if not image.is_empty]
             self.empty_tiles[index] = len(images) - len(self.headers[index])
 
         check_file, failures, task = partial(read_file, check_pixels=True), [], "reading headers"
-        threads = count_processors() if self.tiling else 1  # which decode
+        threads = count_processors() if reading.tiling else 1  # which decode
         if reading.skip_unreadable or self.for_each_file(read_file, task, threads):
             task, workers = "looking for broken files", count_processors()
             failures = self.for_each_file(check_file, task, workers)
@@ -84,17 +79,17 @@ class ImageFiles:
         masks = MaskFolder(preprocessing.mask_folder)
         masks.require_masks([self.names[number] for number in self.list_rows()])
 
-        def decode_file(index: int, file: Path | bytes, suffix: str) -> None:
+        def decode_file(index: int, file: Path | bytes) -> None:
             if not self.headers[index]:
                 return
-            options = masks.add_to(preprocessing, self.names[index], file, suffix)
-            images = read_images(file, options, suffix, self.headers[index])
+            options = masks.add_to(preprocessing, self.names[index], file)
+            images = read_images(file, options, headers=self.headers[index])
             for row, array in enumerate(images, first_rows[index]):
                 out[row] = array if array.dtype == out.dtype else array / np.float32(255)
 
         pages = self.list_images()
         is_large = sum(p.height * p.width for p in pages) > SMALL_IMAGE_PIXELS * len(pages)
-        workers = count_processors() if is_large or self.tiling else 1
+        workers = count_processors() if is_large or preprocessing.tiling else 1
         if failures := self.for_each_file(decode_file, "decoding", workers):
             outside = [error.values for _, error in failures if isinstance(error, ValueRangeError)]
             if len(failures) == len(outside) and preprocessing.levels:
@@ -107,9 +102,9 @@ class ImageFiles:
             self.raise_unreadable(failures)
 
     def for_each_file(
-        self, action: Callable[[int, Path | bytes, str], None], task: str, workers: int = 1
+        self, action: Callable[[int, Path | bytes], None], task: str, workers: int = 1
     ) -> list[tuple[str, DecodeError]]:
-        """Call action(index, file, suffix) on every file. Return unreadable names and reasons.
+        """Call action(index, file) on every file. Return unreadable names and reasons.
 
         One worker is the calling thread: another would wait for it and for its own memory.
         """
@@ -122,7 +117,7 @@ class ImageFiles:
             files = self.fetch_files(start, min(start + chunk_size, count))
             for index, file in enumerate(files, start):
                 try:
-                    action(index, file, splitext(self.names[index])[1].lower())
+                    action(index, file)
                 except DecodeError as error:
                     failures.append((self.names[index], error))
             return len(files)
@@ -194,8 +189,8 @@ class ImageFiles:
 
     def describe_tiles(self) -> Iterator[str]:
         """Note the number of tiles, and of those that are left out."""
-        if self.tiling:
-            size, stride = self.tiling
+        if tiling := self.reading.tiling:
+            size, stride = tiling
             files = pluralize(sum(map(bool, self.headers)), "file")
             tiles, empty = pluralize(len(self.list_images()), "tile"), sum(self.empty_tiles)
             yield (
@@ -209,7 +204,7 @@ class ImageFiles:
         counts = Counter(max(images[-1].page + 1, images[0].pages) for images in files)
         numbers = sorted(counts.keys() - {1})
         kinds = [f"{pluralize(counts[n], 'file')} of {n} pages" for n in numbers]
-        if kinds and self.pages == "channels":
+        if kinds and self.reading.pages == "channels":
             channels = max(image.channels for image in self.list_images())
             yield f"{kinds[0]}: these are the {channels} channels of one image."
         elif kinds:

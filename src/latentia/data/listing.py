@@ -27,6 +27,11 @@ class FileEntry(NamedTuple):
     mtime_ns: int
     problem: str = ""  # what is there, if no file
 
+    @property
+    def fingerprint(self) -> str:
+        """Text that changes when the file does."""
+        return f"{self.key}\0{self.size}\0{self.mtime_ns}"
+
 
 def list_files(root: Path) -> list[FileEntry]:
     """List every file except hidden ones, sorted by key. Links are followed, cycles once.

@@ -54,7 +54,7 @@ class MaskFolder:
 
     def fingerprint(self) -> str:
         """Return a text that changes when the masks do; "" without masks."""
-        return "".join(f"\n{f.key}\0{f.size}\0{f.mtime_ns}" for f in self.entries.values())
+        return "".join(f"\n{file.fingerprint}" for file in self.entries.values())
 
     def require_masks(self, names: Sequence[str]) -> None:
         """Raises: Error if the path is no folder, or an image has no mask in it."""
@@ -79,13 +79,11 @@ class MaskFolder:
         if self.path and not Path(self.path).is_dir():
             raise Error(f"--missing {self.path} is no folder; {MASK_ADVICE}")
 
-    def add_to(
-        self, preprocessing: Preprocessing, name: str, image: Path | bytes, suffix: str
-    ) -> Preprocessing:
+    def add_to(self, preprocessing: Preprocessing, name: str, image: Path | bytes) -> Preprocessing:
         """Return the preprocessing of an image file, with its mask if it has one."""
         if (file := self.find(name)) is None:
             return preprocessing
-        header = read_headers(image, suffix, replace(preprocessing, tiles=None))[0]
+        header = read_headers(image, replace(preprocessing, tiles=None))[0]
         options = Preprocessing(header.height, header.width, 1, None, 0.0)
-        mask = next(read_images(file, options, file.suffix.lower()))[0].astype(np.float32)
+        mask = next(read_images(file, options))[0].astype(np.float32)
         return replace(preprocessing, observed=find_observed(mask))

@@ -72,8 +72,14 @@ def catch_decode_errors() -> Iterator[None]:
 
 
 @contextmanager
-def open_pages(file: Path | bytes, suffix: str, options: PageOptions) -> "Iterator[Iterator[Page]]":
-    """Open the pages of a TIFF, or the first frame of any other file."""
+def open_pages(
+    file: Path | bytes, options: PageOptions, suffix: str = ""
+) -> "Iterator[Iterator[Page]]":
+    """Open the pages of a TIFF, or the first frame of any other file.
+
+    suffix: that of the name which bytes had, if they had one
+    """
+    suffix = suffix if isinstance(file, bytes) else file.suffix.lower()
     # A stream, not a path: Pillow 13 maps uncompressed TIFFs by path and scrambles rotated ones.
     with open_stream(file) as stream:
         yield iterate_pages(stream, suffix, options)
@@ -234,8 +240,11 @@ def read_samples(page: "TiffPage") -> np.ndarray:
     return planes[:, :, ::-1] if rotation in (2, 3, 6, 7) else planes
 
 
-def find_opacity(page: "TiffPage") -> int:
-    """Return ASSOCIATED or UNASSOCIATED if the last sample is the opacity, else 0."""
+def find_opacity(page: "Page") -> int:
+    """Return ASSOCIATED or UNASSOCIATED if the last of all samples is the opacity, else 0."""
+    if is_pillow_image(page):
+        layout = find_16_bit_colour(page)
+        return {"RGBA": UNASSOCIATED, "RGBa": ASSOCIATED}.get(layout[1], 0) if layout else 0
     colours = 3 if page.photometric == RGB else 1
     kind = page.extrasamples[-1] if page.samplesperpixel == colours + 1 else 0
     return int(kind) if kind in (ASSOCIATED, UNASSOCIATED) else 0

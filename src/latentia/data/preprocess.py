@@ -92,7 +92,7 @@ def read_whole(file: Path, preprocessing: Preprocessing) -> np.ndarray:
     """
     whole = replace(preprocessing, tiles=None, aspect="stretch")
     try:
-        header = read_headers(file, file.suffix.lower(), whole)[0]
+        header = read_headers(file, whole)[0]
         whole = replace(whole, height=header.height, width=header.width)
         image = decode.array_to_unit_range(next(preprocess_image(file, whole)))
     except DecodeError as error:
@@ -114,9 +114,8 @@ def preprocess_image(
             yield from decode_tiles(image, preprocessing)
     else:
         path = Path(image).expanduser()
-        suffix, masks = path.suffix.lower(), MaskFolder(preprocessing.mask_folder)
-        preprocessing = masks.add_to(preprocessing, str(path), path, suffix)
-        yield from read_images(path, preprocessing, suffix)
+        masks = MaskFolder(preprocessing.mask_folder)
+        yield from read_images(path, masks.add_to(preprocessing, str(path), path))
 
 
 def split_array(array: Any) -> list[Any]:

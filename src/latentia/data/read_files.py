@@ -18,19 +18,10 @@ from latentia.data.decode import (
     convert_channels,
     decode_pixels,
     find_allowed,
-    load_image,
-    read_16_bit_colour,
+    read_planes,
 )
 from latentia.data.headers import ImageHeader, join_headers, read_header
-from latentia.data.pages import (
-    DecodeError,
-    catch_decode_errors,
-    count_declared_pages,
-    find_16_bit_colour,
-    is_pillow_image,
-    open_pages,
-    read_samples,
-)
+from latentia.data.pages import DecodeError, catch_decode_errors, count_declared_pages, open_pages
 from latentia.data.reading import DEFAULT_READING, PageOptions
 from latentia.data.tiles import cut_tiles, find_empty, split_header
 
@@ -40,8 +31,8 @@ if TYPE_CHECKING:
 
 def read_headers(
     file: Path | bytes,
-    suffix: str = "",
     options: PageOptions = DEFAULT_READING,
+    suffix: str = "",
     check_pixels: bool = False,
 ) -> list[ImageHeader]:
     """Read the header of each image or tile of a file.
@@ -49,13 +40,15 @@ def read_headers(
     All pixels are decoded if they are to be checked, or if tiles without content are to be found.
     """
     headers, are_empty, tiling, n_declared = [], [], options.tiling, 0
-    with catch_decode_errors(), open_pages(file, suffix, options) as pages:
+    with catch_decode_errors(), open_pages(file, options, suffix) as pages:
         for number, page in enumerate(pages):
             n_declared = n_declared or count_declared_pages(page)
             headers.append(read_header(page)._replace(page=number))
             if check_pixels or tiling:
-                samples = read_allowed_samples(page, headers[-1], options)
-                are_empty.append(find_empty(samples, tiling) if tiling else [])
+                planes = read_planes(page, headers[-1])
+                if headers[-1].depth and not find_allowed(planes, options).all():
+                    raise DecodeError(NOT_FINITE)
+                are_empty.append(find_empty(planes, tiling) if tiling else [])
     if len(headers) < n_declared and options.pages != "first":
         note = f"declares {n_declared} pages and lists {len(headers)}: save it anew to read all"
         headers[0] = headers[0]._replace(note=note)
@@ -68,19 +61,6 @@ def read_headers(
     return [*chain(*parts)]
 
 
-def read_allowed_samples(page: "Page", header: ImageHeader, options: PageOptions) -> np.ndarray:
-    """Decode all samples (c, h, w). Raises: DecodeError if they cannot be, or are not finite."""
-    if not is_pillow_image(page):
-        samples = read_samples(page)
-    elif find_16_bit_colour(page):
-        samples = read_16_bit_colour(page, header)
-    else:
-        samples = np.atleast_3d(np.asarray(load_image(page, header))).transpose(2, 0, 1)
-    if header.depth and not find_allowed(samples, options).all():
-        raise DecodeError(NOT_FINITE)
-    return samples
-
-
 def read_images(
     file: Path | bytes,
     preprocessing: Preprocessing,
@@ -89,8 +69,8 @@ def read_images(
 ) -> Iterator[np.ndarray]:
     """Decode each image or tile of a file to (c, h, w), as headers read before describe it."""
     if preprocessing.pages == "channels" and headers is None:
-        headers = read_headers(file, suffix, preprocessing)
-    with catch_decode_errors(), open_pages(file, suffix, preprocessing) as pages:
+        headers = read_headers(file, preprocessing, suffix)
+    with catch_decode_errors(), open_pages(file, preprocessing, suffix) as pages:
         if headers and headers[0].pages > 1:
             images = [
                 decode_whole(page, replace(preprocessing, channels=read_header(page).channels))

@@ -115,18 +115,18 @@ class Reading(PageOptions):
         if self.marks_missing and self.stream:
             reason = "no padding (--aspect pad)" if self.missing is None else "no --missing pixels"
             raise Error(f"--stream reads {reason}; leave one of them out.")
-        parse_label_kinds(self.label_kind)
-        _ = self.tiling
-
-    @property
-    def has_overlap(self) -> bool:
-        """Whether tiles of an image share pixels."""
-        return self.tiling is not None and self.tiling.stride < self.tiling.size
+        _ = self.tiling, self.label_kinds  # which raise an Error
 
     @property
     def label_kinds(self) -> dict[str, LabelKind]:
-        """Kinds that the user chose, by column."""
-        return parse_label_kinds(self.label_kind)
+        """Kinds that the user chose, by column. Raises: Error if one is none."""
+        kinds, text = {}, self.label_kind
+        for pair in re.split("(?<==class),|(?<==number),", text) if text else ():
+            column, _, kind = (part.strip() for part in pair.rpartition("="))
+            if kind not in get_args(LabelKind) or not column:
+                raise Error(f"--label-kind is '{text}'; give COLUMN=class,COLUMN=number.")
+            kinds[column] = kind
+        return kinds
 
     def encode_column(
         self, name: str, values: np.ndarray, names: Names
@@ -167,17 +167,6 @@ class Reading(PageOptions):
         size_entry = {"size": list(size), "channels": channels}
         pixels = {**size_entry, **pixels, "filter": FILTERS[self.aspect]}
         return {"preprocessing": pixels, "split": split, "reading": values}
-
-
-def parse_label_kinds(text: str | None) -> dict[str, LabelKind]:
-    """Parse COLUMN=KIND,... Raises: Error if a kind is none."""
-    kinds = {}
-    for pair in re.split("(?<==class),|(?<==number),", text) if text else ():
-        column, _, kind = (part.strip() for part in pair.rpartition("="))
-        if kind not in get_args(LabelKind) or not column:
-            raise Error(f"--label-kind is '{text}'; give COLUMN=class,COLUMN=number.")
-        kinds[column] = kind
-    return kinds
 
 
 DEFAULT_READING = Reading()

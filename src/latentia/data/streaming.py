@@ -45,12 +45,13 @@ class StreamedPixels:
     """
 
     def __init__(
-        self, shards: list[Shard], preprocessing: Preprocessing, dtype: torch.dtype, workers: int
+        self, shards: list[Shard], preprocessing: Preprocessing, dtype: np.dtype, workers: int
     ):
         self.shards, self.preprocessing, self.workers = shards, preprocessing, workers
         self.row_ends = np.cumsum([shard.row_count for shard in shards])
         self.shape = torch.Size((int(self.row_ends[-1]), *preprocessing.shape))
-        self.dtype, self.device = dtype, torch.device("cpu")
+        self.array_dtype, self.device = dtype, torch.device("cpu")
+        self.dtype = torch.uint8 if dtype == np.uint8 else torch.float32
         self.windows: list[list[int]] = []  # of the latest epoch order
         self.window_by_shard: dict[int, int] = {}
         self.futures: dict[int, Future[list[bytes]]] = {}
@@ -70,8 +71,7 @@ class StreamedPixels:
 
     def __getitem__(self, rows: Tensor | slice) -> PixelTensor:
         rows = torch.arange(len(self))[rows] if isinstance(rows, slice) else rows.cpu()
-        dtype = np.uint8 if self.dtype == torch.uint8 else np.float32
-        pixels = np.empty((len(rows), *self.shape[1:]), dtype)
+        pixels = np.empty((len(rows), *self.shape[1:]), self.array_dtype)
         numbers = self.find_shard_numbers(rows)
         # by window: a batch that spans two finishes the first before it frees its shards
         order = sorted(np.unique(numbers).tolist(), key=lambda s: self.window_by_shard.get(s, -1))

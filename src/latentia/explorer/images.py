@@ -61,7 +61,7 @@ def decode_upload(content: bytes, name: str, images: Images) -> Batch:
     try:
         preprocessing = replace(images.preprocessing, max_pixels=sys.maxsize)
         tiling, preprocessing = preprocessing.tiling, replace(preprocessing, tiles=None)
-        header = read_headers(content, suffix, preprocessing)[0]  # a bomb must not unfold
+        header = read_headers(content, preprocessing, suffix)[0]  # a bomb must not unfold
         if header.width * header.height > MAX_MEGAPIXELS * 1e6:
             size = f"{header.width}x{header.height}"
             raise DecodeError(f"{size} pixels; at most {MAX_MEGAPIXELS} million are read")

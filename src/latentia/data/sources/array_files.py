@@ -11,6 +11,7 @@ import numpy as np
 from latentia.core.errors import Error, convert_errors
 from latentia.core.memory import check_memory
 from latentia.data.label_columns import collapse_one_hot, encode_table
+from latentia.data.listing import make_file_entry
 from latentia.data.reader import Columns, LabelColumns, LoadOptions, SourceInfo
 from latentia.data.sources.arrays import NO_LABELS, ArrayReader, format_shape, to_nchw
 
@@ -33,8 +34,7 @@ class ArrayFileReader(ArrayReader):
         self.path = path
 
     def fingerprint(self) -> str:
-        stat = self.path.stat()
-        return f"{self.path.name}\0{stat.st_size}\0{stat.st_mtime_ns}"
+        return make_file_entry(self.path.name, self.path).fingerprint
 
     def read_info(self, options: LoadOptions) -> SourceInfo:
         contents = load_array_file(self.path, self.source_name)

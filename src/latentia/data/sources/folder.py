@@ -44,7 +44,7 @@ class FolderReader:
         return layout.find_split_folders(keys) if self.reading.splits == "own" else None
 
     def fingerprint(self) -> str:
-        lines = [f"{file.key}\0{file.size}\0{file.mtime_ns}" for file in self.entries]
+        lines = [file.fingerprint for file in self.entries]
         if self.find_own_splits([file for file in self.entries if looks_like_image(file)]):
             lines.append("own splits")
         if any(map(is_label_file, self.entries)):
@@ -114,7 +114,7 @@ class FolderReader:
 def is_decodable(file: FileEntry, reading: Reading) -> bool:
     """Whether a file without an image's suffix is an image nevertheless."""
     try:
-        return file.size > 0 and bool(read_headers(file.path, "", reading))
+        return file.size > 0 and bool(read_headers(file.path, reading))
     except DecodeError:
         return False
 

@@ -35,7 +35,7 @@ def index_tar(fs: Any, path: str, name: str, reading: Reading) -> ShardIndex:
     for key, suffix, read in iterate_members(fs, path):
         if suffix in IMAGE_SUFFIXES:
             if not keys:
-                header = read_headers(read(), suffix, reading)[0]
+                header = read_headers(read(), reading, suffix)[0]
             keys.append(key)
         elif suffix == ".cls":
             labels[key] = parse_class_number(read(), f"{name}: {key}.cls")
@@ -109,7 +109,7 @@ def index_parquet(fs: Any, path: str, name: str, reading: Reading) -> ShardIndex
         header = ImageHeader(1, 1, 1, Depth.BYTE)
         if sum(row_counts):
             cells = next(table.iter_batches(1, columns=[image]))[image]
-            header = read_headers(cells_to_bytes(cells)[0], "", reading)[0]
+            header = read_headers(cells_to_bytes(cells)[0], reading)[0]
     unused = [column for column in features if column not in (*columns, image)]
     notes = [f"columns not used: {abbreviate_list(unused)}."] if unused else []
     keys = [str(row) for row in range(sum(row_counts))]

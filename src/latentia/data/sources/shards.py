@@ -12,13 +12,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-import torch
 
 from latentia.core.errors import Error, summarize_exception
 from latentia.data import cache, image_files
 from latentia.data.decode import Preprocessing
 from latentia.data.headers import ImageHeader
-from latentia.data.levels import Depth
 from latentia.data.reader import LabelColumns, LoadOptions, SourceInfo
 from latentia.data.reading import Reading
 from latentia.data.sources.shard_formats import ShardIndex, find_shard_format
@@ -36,7 +34,6 @@ class ShardReader:
     source_name: str
     location: str
     shards: list[Shard] = field(default_factory=list)
-    depth: int = Depth.BYTE
     has_large_images: bool = False
 
     def fingerprint(self) -> None:
@@ -74,18 +71,15 @@ class ShardReader:
         examples = {header.channels: index.keys[0] for header, index in pairs}
         image_files.check_file_channels(options.channels, self.source_name, examples)
         sizes = sorted({(header.height, header.width) for header in headers})
-        self.depth = max(header.depth for header in headers)
         self.has_large_images = any(h * w > image_files.SMALL_IMAGE_PIXELS for h, w in sizes)
         counts = {split: count for split, count in counts.items() if count}
         channels = max(header.channels for header in headers)
-        labels = join_columns(indices)
-        return SourceInfo(sizes, channels, self.depth, keys, counts, labels, notes)
+        depth, labels = max(header.depth for header in headers), join_columns(indices)
+        return SourceInfo(sizes, channels, depth, keys, counts, labels, notes)
 
-    def open_pixels(self, preprocessing: Preprocessing) -> StreamedPixels:
+    def open_pixels(self, preprocessing: Preprocessing, dtype: np.dtype) -> StreamedPixels:
         """Return the pixels as a stream, after `read_info`."""
         workers = image_files.count_processors() if self.has_large_images else 1
-        is_float = self.depth or preprocessing.rescales_8_bits
-        dtype = torch.float32 if is_float else torch.uint8
         return StreamedPixels(self.shards, preprocessing, dtype, workers)
 
 

@@ -21,7 +21,7 @@ from latentia.data import cache
 from latentia.data.decode import Preprocessing
 from latentia.data.image_files import ImageFiles
 from latentia.data.label_columns import encode_table
-from latentia.data.listing import FileEntry, drop_litter, list_files
+from latentia.data.listing import FileEntry, drop_litter, list_files, make_file_entry
 from latentia.data.reader import LabelColumns, LoadOptions, SourceInfo
 from latentia.data.splits import SPLIT_ALIASES, SPLIT_NAMES
 
@@ -47,9 +47,7 @@ class TableReader:
     def fingerprint(self) -> str:
         if isinstance(self.location, str):
             return f"hub\0{self.location}"
-        files = list_table_files(self.location)
-        stats = [(path.relative_to(self.location).as_posix(), path.stat()) for path in files]
-        return "\n".join(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}" for name, stat in stats)
+        return "\n".join(file.fingerprint for file in list_table_files(self.location))
 
     def read_info(self, options: LoadOptions) -> SourceInfo:
         import datasets
@@ -125,7 +123,7 @@ class TableReader:
                 name, _, config = self.location.partition(":")
                 with connect_to_hub_once(name):
                     return datasets.load_dataset(name, config or None)
-            if any(file.suffix == ".arrow" for file in list_table_files(self.location)):
+            if any(file.path.suffix == ".arrow" for file in list_table_files(self.location)):
                 saved = datasets.load_from_disk(self.location)
                 tables = saved if isinstance(saved, dict) else {"train": saved}
                 return {SPLIT_ALIASES.get(str(k), str(k)): table for k, table in tables.items()}
@@ -153,16 +151,16 @@ def parse_hub_name(text: str) -> str:
     return name
 
 
-def list_table_files(path: Path) -> list[Path]:
+def list_table_files(path: Path) -> list[FileEntry]:
     """List the parquet files, and those that `datasets` saved."""
     if path.is_file():
-        return [path]
+        return [make_file_entry(path.name, path)]
     files, _ = drop_litter(list_files(path))
     tables = [file for file in files if is_table(file)]
     for table in tables:
         if table.problem:
             raise Error(f"{table.path} is a {table.problem}, not a file; move it elsewhere.")
-    return [table.path for table in tables]
+    return tables
 
 
 def is_table(file: FileEntry) -> bool:
@@ -173,8 +171,7 @@ def group_by_split(path: Path) -> dict[str, list[str]]:
     """Group every parquet file by its split, since `datasets` drops files without a split."""
     files: dict[str, list[str]] = {}
     for file in list_table_files(path):
-        relative_path = Path(file.name) if path.is_file() else file.relative_to(path)
-        files.setdefault(infer_split(relative_path), []).append(str(file))
+        files.setdefault(infer_split(PurePath(file.key)), []).append(str(file.path))
     return files
 
 
