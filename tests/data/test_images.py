@@ -233,7 +233,6 @@ def test_a_made_source_may_hold_images_beside_images(monkeypatch):
     monkeypatch.setitem(synthetic.SYNTHETIC_MODULES, "pairs", "latentia.data.test_pairs")
     DATA_SOURCES.register("pairs")(DataSource(synthetic.SyntheticReader))
     module = type(sys)("latentia.data.test_pairs")
-    module.__spec__ = synthetic.find_spec("latentia.data.synthetic.digits")
     pixels = np.random.default_rng(0).integers(0, 256, (20, 1, 8, 8), dtype=np.uint8)
     module.make_pairs = lambda: (pixels, {"pattern": 255 - pixels}, {"pattern": None})
     monkeypatch.setitem(sys.modules, "latentia.data.test_pairs", module)

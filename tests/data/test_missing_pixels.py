@@ -9,7 +9,9 @@ import latentia
 from latentia.core.errors import Error
 from latentia.core.missing import MASK_COLUMN
 from latentia.data import Source, open_images
+from latentia.data import masks as module
 from latentia.data.aspect import resize_planes
+from latentia.data.listing import list_files
 from latentia.data.preprocess import read_batch
 from latentia.data.reading import Reading
 
@@ -133,6 +135,26 @@ def test_new_images_have_the_mask_of_their_name(tmp_path):
         assert torch.equal(columns[MASK_COLUMN][0], batch.columns[MASK_COLUMN][1])
         again = read_batch(np.zeros(SHAPE, "u1"), images.preprocessing)
         assert (again.columns[MASK_COLUMN] == 1).all()
+
+
+def test_new_images_list_the_masks_once(tmp_path, monkeypatch):
+    """400 new files with 400 masks took 45 s where each listed the masks anew."""
+    pixels, masks = make_images()
+    data, way = write(tmp_path, masks, pixels=pixels)["masks"]
+    _, images = read(data, None, 1, missing=way)
+    listed = []
+    monkeypatch.setattr(module, "list_files", lambda path: listed.append(path) or list_files(path))
+    read_batch(sorted((tmp_path / "other").rglob("*.png")), images.preprocessing)
+    assert listed == [tmp_path / "masks"]
+
+
+def test_a_mask_of_pages_of_several_sizes_is_refused(tmp_path):
+    (tmp_path / "masks").mkdir()
+    pages = [Image.fromarray(np.full((side, side), 99, "u1")) for side in (8, 6)]
+    pages[0].save(tmp_path / "stack.tif", save_all=True, append_images=pages[1:])
+    Image.fromarray(np.diag([255] * 8).astype("u1")).save(tmp_path / "masks/stack.png")
+    with pytest.raises(Error, match=r"stack.tif .*pages of several sizes, which one mask does not"):
+        read(str(tmp_path / "stack.tif"), 8, missing=str(tmp_path / "masks"))
 
 
 def test_changed_masks_are_read_anew(tmp_path):

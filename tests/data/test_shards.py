@@ -205,6 +205,7 @@ def test_deep_and_flat_images_meet_in_float(tmp_path):
         ({"._0.tar": {"0.png": b""}}, "has no .tar or .parquet file"),  # of another system
         ({"0.tar": {"0.png": picture(0), "0.cls": b"cat"}}, "0.cls holds 'cat'; a class is a"),
         ({"0.tar": {"0.txt": b"0"}}, "holds no images; give shards with images"),
+        ({"0.tar": {"0.tga": b"0"}}, "holds no images"),  # known by its name alone
         ({"0.tar": {"0.png": b"no image"}}, r"0.tar cannot be read \(not an image that"),
         (
             {"0.tar": {"0.png": picture(0), "1.png": b"no image"}},

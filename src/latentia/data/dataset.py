@@ -137,7 +137,8 @@ class Images:
         if self._metadata:
             return []
         notes = [*self._contents.metadata["notes"], *self._assignment[1]]
-        return [*notes, COLOUR_NOTE] if self.loses_colour else notes
+        notes += [COLOUR_NOTE] if self.loses_colour else []
+        return [*notes, *filter(None, [self._excluded[1]])]
 
     @property
     def loses_colour(self) -> bool:
@@ -149,7 +150,7 @@ class Images:
         if self._metadata:
             return self._metadata
         preprocessing, (_, columns, metadata) = self.preprocessing, self._contents
-        excluded = [metadata["keys"][row] for row in self._excluded]
+        excluded = [metadata["keys"][row] for row in self._excluded[0]]
         reading = replace(self.source.reading, exclude=excluded or None)
         check_columns([*reading.label_kinds], [*columns], "--label-kind: the data")
         return {
@@ -232,16 +233,15 @@ class Images:
     @cached_property
     def _splits(self) -> dict[str, Split]:
         """The splits without excluded rows. All other rows stay in their splits."""
-        excluded = torch.from_numpy(self._excluded)
+        excluded = torch.from_numpy(self._excluded[0])
         rows = {k: rows[~torch.isin(rows, excluded)] for k, rows in self._assignment[0].items()}
         return self._contents.make_splits(rows)
 
     @cached_property
-    def _excluded(self) -> np.ndarray:
+    def _excluded(self) -> tuple[np.ndarray, str]:
+        """The rows that are left out, and a note on unknown names."""
         exclude, keys = self.source.reading.exclude, self._contents.metadata["keys"]
-        rows, note = find_excluded_rows(exclude, keys)
-        self.notes.extend(filter(None, [note]))
-        return rows
+        return find_excluded_rows(exclude, keys)
 
     @cached_property
     def _contents(self) -> CachedImages:

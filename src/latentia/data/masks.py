@@ -12,6 +12,7 @@ from latentia.core.text import abbreviate_list, pluralize
 from latentia.data.decode import Preprocessing
 from latentia.data.listing import list_files, looks_like_image
 from latentia.data.name_matching import drop_suffix, list_ends
+from latentia.data.pages import DecodeError
 from latentia.data.read_files import read_headers, read_images
 
 MASK_ADVICE = (
@@ -83,7 +84,10 @@ class MaskFolder:
         """Return the preprocessing of an image file, with its mask if it has one."""
         if (file := self.find(name)) is None:
             return preprocessing
-        header = read_headers(image, replace(preprocessing, tiles=None))[0]
-        options = Preprocessing(header.height, header.width, 1, None, 0.0)
+        headers = read_headers(image, replace(preprocessing, tiles=None))
+        sizes = {(header.height, header.width) for header in headers}
+        if len(sizes) > 1:
+            raise DecodeError("pages of several sizes, which one mask does not fit")
+        options = Preprocessing(*sizes.pop(), 1, None, 0.0)
         mask = next(read_images(file, options))[0].astype(np.float32)
         return replace(preprocessing, observed=find_observed(mask))

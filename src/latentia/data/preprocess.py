@@ -34,9 +34,11 @@ def preprocess_images(images: Any, preprocessing: Preprocessing) -> Float[Tensor
         raise Error(f"{images!r} is no image; give a path, a Pillow image, an array, or a list.")
     failures: list[str] = []
     pixels: list[np.ndarray] = []
+    masks = MaskFolder(preprocessing.mask_folder)
     for image in images:
         try:
-            pixels += map(decode.array_to_unit_range, preprocess_image(image, preprocessing))
+            parts = preprocess_image(image, preprocessing, masks=masks)
+            pixels += map(decode.array_to_unit_range, parts)
         except DecodeError as error:
             failures.append(f"{'the array' if is_array(image) else image} ({error})")
     if failures:
@@ -101,7 +103,10 @@ def read_whole(file: Path, preprocessing: Preprocessing) -> np.ndarray:
 
 
 def preprocess_image(
-    image: Any, preprocessing: Preprocessing, label: str = "the array"
+    image: Any,
+    preprocessing: Preprocessing,
+    label: str = "the array",
+    masks: MaskFolder | None = None,
 ) -> Iterator[np.ndarray]:
     if is_array(image):
         batch = arrays.to_nchw(arrays.to_numpy(image)[None], label)
@@ -114,8 +119,8 @@ def preprocess_image(
             yield from decode_tiles(image, preprocessing)
     else:
         path = Path(image).expanduser()
-        masks = MaskFolder(preprocessing.mask_folder)
-        yield from read_images(path, masks.add_to(preprocessing, str(path), path))
+        options = masks.add_to(preprocessing, str(path), path) if masks else preprocessing
+        yield from read_images(path, options)
 
 
 def split_array(array: Any) -> list[Any]:

@@ -33,9 +33,9 @@ def index_tar(fs: Any, path: str, name: str, reading: Reading) -> ShardIndex:
     keys, labels, header, unused = [], {}, ImageHeader(1, 1, 1, Depth.BYTE), 0
     others: dict[str, None] = {}  # suffixes
     for key, suffix, read in iterate_members(fs, path):
-        if suffix in IMAGE_SUFFIXES:
+        if suffix in IMAGE_SUFFIXES and suffix != ".tga":  # known by its name alone, not stored
             if not keys:
-                header = read_headers(read(), reading, suffix)[0]
+                header = read_headers(read(), reading)[0]
             keys.append(key)
         elif suffix == ".cls":
             labels[key] = parse_class_number(read(), f"{name}: {key}.cls")

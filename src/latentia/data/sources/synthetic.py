@@ -2,11 +2,11 @@
 
 import hashlib
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 from latentia.core.errors import Error
 from latentia.core.memory import check_memory
+from latentia.data import synthetic
 from latentia.data.reader import LabelColumns, LoadOptions, SourceInfo
 from latentia.data.sources.arrays import ArrayReader, to_nchw
 
@@ -22,10 +22,9 @@ class SyntheticReader(ArrayReader):
     """Reader of "vehicles", or of "vehicles:500", which are the first 500."""
 
     def fingerprint(self) -> str:
-        """Hash the text of the function's file, since another text may draw other images."""
-        spec = find_spec(SYNTHETIC_MODULES[self.source_name.partition(":")[0]])
-        assert spec is not None
-        return hashlib.sha256(Path(str(spec.origin)).read_bytes()).hexdigest()
+        """Hash the texts of all files that draw, since other texts may draw other images."""
+        files = sorted(Path(synthetic.__file__).parent.glob("*.py"))
+        return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
     def read_info(self, options: LoadOptions) -> SourceInfo:
         name, _, count = self.source_name.partition(":")
