@@ -211,9 +211,8 @@ def use_recipe(context: RunContext, recipe: str, suffix: str, **parameters: Any)
 
 def train_prior(context: RunContext) -> list[str]:
     """Learn a prior over this run's latents, for enough steps."""
-    n, batch = context.run.metadata["images"]["count"]["train"], 512
-    if n < 16 * batch:  # an epoch would have too few batches
-        batch = 128
+    n = context.run.metadata["images"]["count"]["train"]
+    batch = 512 if n >= 16 * 512 else 128  # an epoch needs a few batches
     epochs = max(30, math.ceil(PRIOR_TARGET_STEPS / max(1, n // min(n, batch))))
     arguments = {AUTOENCODER: str(context.run.path), "batch": batch, "epochs": epochs}
     if data := list_moved_data(context):
@@ -248,8 +247,7 @@ def use_principal_axes(context: RunContext) -> list[str]:
     """Traverse an image along the principal axes of the latents, and write coordinates of all."""
     path, data = str(context.run.path), list_moved_data(context)
     if needs_python(context):
-        run = format_call("load", path, *data)
-        return [f'{run}.encode(axes="principal")']
+        return [f'{format_call("load", path, *data)}.encode(axes="principal")']
     table = str(find_unused_path(Path(_name_stem(context)), "-principal.csv"))
     axes = ("--axes", "principal")
     return [
