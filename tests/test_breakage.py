@@ -198,8 +198,9 @@ def test_suggestions_for_images_in_memory_are_calls_that_run(
     run_in_memory: latentia.Run, capsys: pytest.CaptureFixture
 ):
     context = RunContext(run_in_memory.folder)
-    (longer,) = suggested_commands.train_longer(context, 0, min_factor=2)
-    (prior,) = suggested_commands.train_prior(context, 1)
+    context.total_steps = 10_000
+    (longer,) = suggested_commands.train_longer(context, min_factor=2)
+    (prior,) = suggested_commands.train_prior(context)
     (other,) = suggested_commands.use_recipe(context, "mnist_mlp_vae", "other", epochs=1)
     assert longer.startswith('latentia.train("mnist_mlp_vae", data, latent=2, hidden=16, epochs=2')
     assert 'data, autoencoder="' in prior

@@ -30,7 +30,6 @@ def check(samples, images=None, **run):
         "is_short": False,
         "complete": True,
         "samples": samples,
-        "target_steps": 1,
         "held_out": open_images(source).split("all"),
         **run,
     }

@@ -53,8 +53,8 @@ def advice(context):
         lambda: suggest.lower_learning_rate(context),
         lambda: suggest.retrain_run(context, "fp32", precision="fp32"),
         lambda: suggest.resume_training(context, context.run.path),
-        lambda: suggest.train_longer(context, 450, min_factor=1),
-        lambda: suggest.train_longer(context, 1500),
+        lambda: suggest.train_longer(context, min_factor=1),
+        lambda: suggest.train_longer(context),
         lambda: suggest.retrain_run(context, "epochs1", epochs=1),
         lambda: suggest.retrain_run(context, "clip3", clip=3.0),
         lambda: suggest.retrain_run(
@@ -65,7 +65,7 @@ def advice(context):
         lambda: suggest.reset_parameters(context, "lr"),
         lambda: latents.lower_beta(context, context.parameters.get("beta")),
         lambda: suggest.choose_beta(context, "reconstruction"),
-        lambda: suggest.train_prior(context, 2000),
+        lambda: suggest.train_prior(context),
         lambda: suggest.draw_samples(context, context.run.path),
         lambda: suggest.retrain_run(context, "latent2", latent=2),
         lambda: suggest.retrain_run(context, "sigma", sigma="optimal"),
@@ -194,10 +194,10 @@ def test_a_command_that_changes_nothing_is_not_printed(pictures, tmp_path):
 def test_a_prior_keeps_its_autoencoder_or_takes_the_runs_own_copy(tmp_path, toy):
     parent = toy("vae", epochs=1)
     prior = toy("prior", "latent_prior", autoencoder=str(parent.path), epochs=1)
-    (command,) = suggest.train_longer(RunContext(prior), 100)
+    (command,) = suggest.train_longer(RunContext(prior))
     assert f"--autoencoder {parent.path}" in command
     shutil.rmtree(parent.path)
-    (command,) = suggest.train_longer(RunContext(prior), 100)
+    (command,) = suggest.train_longer(RunContext(prior))
     assert f"--autoencoder {prior.path / 'autoencoder'}" in command
     words = shlex.split(command)
     words[words.index("--epochs") + 1] = "1"
@@ -340,10 +340,10 @@ def test_a_prior_is_balanced_by_the_table_of_its_autoencoder(tmp_path):
         epochs=1,
         **options,
     )
-    (command,) = suggest.train_prior(RunContext(run.folder), 1)
+    (command,) = suggest.train_prior(RunContext(run.folder))
     assert f"--labels {tmp_path}/t.csv --balance kind" in command
     parameters = {"batch": 16, "width": 8, "depth": 1, "epochs": 1, "run": tmp_path / "prior"}
     prior = latentia.train("latent_prior", autoencoder=run, **options, **parameters)
     assert prior.metadata["images"]["labels"]["kind"] == ["cat", "dog"]
-    (again,) = suggest.train_longer(RunContext(run.folder), 10)
+    (again,) = suggest.train_longer(RunContext(run.folder))
     assert "--balance kind" in again

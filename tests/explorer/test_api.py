@@ -209,27 +209,32 @@ def test_a_run_of_many_betas_answers_for_the_one_that_is_turned_to(
     image = {"image": {"index": 3}}
     before = post(client, "reconstruct", **image)
     nats = post(client, "encode", **image)["nats"]
-    assert post(client, "beta", beta=0.1) == {"beta": 0.1}
-    assert client.get("/api/runs").json()["runs"][0]["state"] == "reading"
-    assert post(client, "encode", **image)["nats"] != nats
+    assert post(client, "encode", **image, beta=1.0)["nats"] == nats
+    assert post(client, "encode", **image, beta=0.1)["nats"] != nats
     monkeypatch.chdir(tmp_path)
     for path, body in (("reconstruct", image), ("sample", {"n": 4}), ("walk", {"images": [
         {"index": 3}, {"index": 9}]}), ("decode", {"latents": [[0.5, 1, 2, 3]]})):  # fmt: skip
-        reply = post(client, path, **body)
+        reply = post(client, path, **body, beta=0.1)
         assert main(shlex.split(reply["command.png"])[1:]) == 0
-        saved = client.post(f"/api/{path}", json={**body, "file": ".png"})
+        saved = client.post(f"/api/{path}", json={**body, "beta": 0.1, "file": ".png"})
         assert saved.content == (tmp_path / shlex.split(reply["command.png"])[-1]).read_bytes()
         if path == "reconstruct":
             assert reply["images"] != before["images"]
-    assert post(client, "beta", beta=0.2, read=True) == {"beta": 0.2}
-    while (state := client.get("/api/runs").json()["runs"][0])["state"] == "reading":
+    betas = {"betas": '{"0": 0.2}'}
+    assert client.get("/api/runs", params=betas).json()["runs"][0]["state"] == "reading"
+    assert client.get("/api/runs").json()["runs"][0]["state"] == "ready"
+    while (state := client.get("/api/runs", params=betas).json()["runs"][0])["state"] == "reading":
         time.sleep(0.05)
     assert state["betas"]["now"] == 0.2
     assert [dim["rate"] for dim in state["dims"]] != [dim["rate"] for dim in one["dims"]]
-    assert len(post(client, "nearest", **image)["near"]) == 8
-    assert "--beta is 9; " in post(client, "beta", 422, beta=9.0)["detail"]
-    refused = post(client, "beta", 422, run=1, beta=0.2)["detail"]
+    assert len(post(client, "nearest", **image, beta=0.2)["near"]) == 8
+    assert "--beta is 9; " in post(client, "encode", 422, **image, beta=9.0)["detail"]
+    for beta in (0.0, -1.0, "x"):
+        assert "beta: " in post(client, "encode", 422, **image, beta=beta)["detail"]
+    refused = post(client, "encode", 422, **image, run=1, beta=0.2)["detail"]
     assert "has learned one beta alone" in refused
+    for text in ("0.2", "[0.2]", '{"0": "x"}', '{"0": 9}', '{"1": 0.2}', "{"):
+        assert client.get("/api/runs", params={"betas": text}).status_code == 422
 
 
 def test_saved_latents_are_decoded_by_the_command(served, place, tmp_path):

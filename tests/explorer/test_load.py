@@ -9,10 +9,8 @@ import time
 from urllib.parse import urlsplit
 
 import pytest
-from starlette.testclient import TestClient
 
-from latentia.explorer import connections, worker
-from latentia.explorer.routes import keep_newest
+from latentia.explorer import connections, routes, worker
 
 HALF_OPEN, BUSY = 64, 64
 HEAD = b"POST /api/decode HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
@@ -134,37 +132,30 @@ def test_a_request_that_is_wrong_is_refused_and_others_are_served(
     assert ask(address)[0] == 200
 
 
-def test_each_client_has_its_own_beta(served):
-    one = served("many", "vae")
-    other = TestClient(one.app, base_url=one.base_url)
-    question = {"image": {"index": 3}}
+def test_each_request_has_its_own_beta(served, monkeypatch):
+    """Also while others ask at other betas, and after latents of a beta were dropped."""
+    monkeypatch.setattr(routes, "MAX_BETAS", 2)
+    client, image = served("many", "vae"), {"index": 3}
 
-    def encode(client):
-        return client.post("/api/encode", json=question).json()["nats"]
+    def encode(beta=None):
+        return client.post("/api/encode", json={"image": image, "beta": beta}).json()["nats"]
 
-    first = encode(one)
-    assert one.post("/api/beta", json={"beta": 0.1, "read": True}).json() == {"beta": 0.1}
-    assert encode(one) != first
-    assert encode(other) == first
-    assert [client.get("/api/runs").json()["runs"][0]["betas"]["now"] for client in (one, other)] \
-        == [0.1, 1.0]  # fmt: skip
-    assert other.get("/api/runs").json()["runs"][0]["state"] == "ready"
-    while one.get("/api/runs").json()["runs"][0]["state"] == "reading":
-        time.sleep(0.05)
-    assert other.post("/api/beta", json={"beta": 4.0}).status_code == 200
-    assert len({encode(one), encode(other), first}) == 3
-    near = [c.post("/api/nearest", json={**question, "n": 48}).json() for c in (one, other)]
+    def read(beta):
+        betas = json.dumps({0: beta})
+        return client.get("/api/runs", params={"betas": betas}).json()["runs"][0]["state"]
+
+    first = encode()
+    wait_until(lambda: read(0.1) == "ready")
+    assert encode(0.1) != first
+    assert encode() == encode(1.0) == first
+    assert read(0.1) == "ready"
+    assert len({encode(beta) for beta in (None, 0.1, 0.5, 4.0)}) == 4
+    assert read(0.1) == "reading"  # two others are newer
+    wait_until(lambda: read(0.1) == "ready")
+    body = {"image": image, "n": 48}
+    near = [client.post("/api/nearest", json={**body, "beta": b}).json() for b in (None, 0.1)]
     assert near[0] != near[1]
-    assert "--beta" in near[0]["command.png"]
-    cookie = one.get("/api/runs", headers={"cookie": ""}).headers["set-cookie"]
-    assert "HttpOnly; SameSite=Strict" in cookie
-
-
-def test_a_cache_keeps_the_newest():
-    cache = {}
-    for key in (1, 2, 3, 2, 4):
-        assert keep_newest(cache, key, -key, 3) == -key
-    assert cache == {3: -3, 2: -2, 4: -4}
+    assert "--beta 0.1" in near[1]["command.png"]
 
 
 def test_beside_many_clients_page_and_status_come_at_once(command):

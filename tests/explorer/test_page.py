@@ -208,7 +208,7 @@ def test_another_run_that_is_read_disturbs_nothing(window, live):
             reply["runs"][1]["state"] = "reading" if held["reading"] else "ready"
             route.fulfill(json=reply)
 
-        page.route("**/api/runs", answer)
+        page.route("**/api/runs*", answer)
         ready(page, address)
         page.click("#as-a")
         page.select_option("#beside", "1")
@@ -216,7 +216,7 @@ def test_another_run_that_is_read_disturbs_nothing(window, live):
         page.evaluate("for (const each of document.querySelectorAll('figure')) each.mine = true")
         held["reading"] = False
         with page.expect_response(
-            lambda r: r.url.endswith("/api/runs") and r.json()["runs"][1]["state"] == "ready"
+            lambda r: "/api/runs" in r.url and r.json()["runs"][1]["state"] == "ready"
         ):
             pass
         page.wait_for_timeout(300)

@@ -129,7 +129,9 @@ def test_a_run_of_one_beta_offers_no_choice(place, tmp_path):
 
 def test_too_few_images_for_a_purpose_are_said(place):
     among = find_candidates(place / "many", 2)
-    with pytest.raises(Error, match="--for regression:label needs 20 images with a value; val"):
+    with pytest.raises(
+        Error, match="--for regression:label needs 20 images with finite values that differ; val"
+    ):
         choose_beta(among, "regression:label", ImageSelection(n=3))
     with pytest.raises(Error, match="--for disentangling needs two factor columns and 40 images; "):
         choose_beta(among, "disentangling")

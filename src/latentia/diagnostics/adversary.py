@@ -7,8 +7,7 @@ import numpy as np
 from latentia.core.contract import Role
 from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.check import ERROR, NOTE, WARNING, CheckResult, define_check
-from latentia.diagnostics.latents import MIN_COVERAGE_IMAGES
-from latentia.diagnostics.run_context import RunContext
+from latentia.diagnostics.run_context import MIN_COVERAGE_IMAGES, RunContext
 from latentia.metrics.coverage import measure_pixel_overlap
 from latentia.models.monitors import WINDOW_STEPS, rms_std
 

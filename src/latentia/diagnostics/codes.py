@@ -25,5 +25,5 @@ def dead_codes(context: RunContext) -> CheckResult | None:
         f"are in use (perplexity {use.perplexity:.0f}); {use.expected:,.0f} would be if uniform.",
         "Tokens say less than the rate does, and uniform codes decode to unlike images.",
         {"used": use.used, "codes": use.count, "perplexity": use.perplexity},
-        suggest.train_longer(context, context.target_steps),
+        suggest.train_longer(context),
     )

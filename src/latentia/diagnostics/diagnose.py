@@ -144,11 +144,14 @@ def describe_fit(context: RunContext, findings: list[Finding]) -> str:
     )
 
 
-def run_checks(context: RunContext, early: bool = False) -> CheckedRun:
-    """Run all checks. Those that need images that are not here have their kept findings."""
+def run_checks(context: RunContext) -> CheckedRun:
+    """Run all checks, of a run in training the early ones.
+
+    Those that need images that are not here have their kept findings.
+    """
     result, kept_findings = CheckedRun([], {}, {}), load_findings(context)
     for check in CHECKS:
-        if early and not check.early:
+        if context.early and not check.early:
             continue
         try:
             finding = check(context)
@@ -226,4 +229,4 @@ def summarize_findings(context: RunContext, findings: list[Finding], n_skipped: 
 
 def find_early_problems(run: RunFolder) -> list[Finding]:
     """Find problems that further training cannot remove, in the settings and the log alone."""
-    return sort_findings(run_checks(RunContext(run, early=True), early=True).findings)
+    return sort_findings(run_checks(RunContext(run, early=True)).findings)

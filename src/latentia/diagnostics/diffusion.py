@@ -13,9 +13,8 @@ from latentia.core.text import format_with_error, pluralize
 from latentia.data import Images
 from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.check import ERROR, WARNING, CheckResult, define_check
-from latentia.diagnostics.latents import MIN_COVERAGE_IMAGES, MIN_PRIOR_COVERAGE
-from latentia.diagnostics.run_context import MIN_PRIOR_STEPS, RunContext, count_steps
-from latentia.metrics.coverage import measure_pixel_overlap
+from latentia.diagnostics.latents import MIN_PRIOR_COVERAGE
+from latentia.diagnostics.run_context import MIN_COVERAGE_IMAGES, RunContext, count_steps
 from latentia.nets.column_condition import use_columns
 from latentia.runs.build import AUTOENCODER
 from latentia.training.checkpoint import read_metadata
@@ -154,8 +153,7 @@ def condition_ignored(context: RunContext) -> CheckResult | None:
             else "; the latents carry it, or it is not visible."
         ),
         {"error": error, "raised": rise, "standard_error": standard_error},
-        suggest.reset_parameters(context, "lr")
-        or suggest.train_longer(context, 2 * MIN_PRIOR_STEPS),
+        suggest.reset_parameters(context, "lr") or suggest.train_longer(context),
     )
 
 
@@ -168,10 +166,8 @@ def prior_off_latents(context: RunContext) -> CheckResult | None:
     model: Any = context.model
     if not isinstance(model, HasTrajectory) or context.is_short:
         return None
-    if min(len(context.samples), len(context.posterior_draws)) < MIN_COVERAGE_IMAGES:
-        return None
-    coverage = measure_pixel_overlap(context.samples, context.posterior_draws).coverage
-    if coverage >= MIN_PRIOR_COVERAGE:
+    overlap = context.sample_overlap
+    if overlap is None or (coverage := overlap.coverage) >= MIN_PRIOR_COVERAGE:
         return None
     target = "held-out images" if context.autoencoder is None else "decoded posterior draws"
     commands = []
@@ -182,7 +178,5 @@ def prior_off_latents(context: RunContext) -> CheckResult | None:
         f"samples cover {coverage:.0%} of the {target} (n = {len(context.samples)}).",
         "New images are less varied than yours, or unlike them; an autoencoder is not the cause.",
         {"reached": coverage},
-        commands
-        or suggest.reset_parameters(context, "lr")
-        or suggest.train_longer(context, 2 * MIN_PRIOR_STEPS),
+        commands or suggest.reset_parameters(context, "lr") or suggest.train_longer(context),
     )

@@ -15,7 +15,6 @@ from latentia.diagnostics.validation_curve import (
     find_overfitting,
     select_metric,
 )
-from latentia.metrics.coverage import measure_pixel_overlap
 
 # falls in the second half of all learning; twice the epochs repeat about half of them
 UNFINISHED_SHARE = 0.15  # of the total fall: complete runs of the recipes have 0.02 to 0.1
@@ -76,7 +75,7 @@ def few_steps(context: RunContext) -> CheckResult | None:
         f"{pluralize(n_images, 'training image')}.",
         f"{consequence} Small data sets and large batches need more epochs.",
         {"steps": context.total_steps, "train": n_images},
-        suggest.train_longer(context, context.target_steps, min_factor=1),
+        suggest.train_longer(context, min_factor=1),
     )
 
 
@@ -86,10 +85,8 @@ def is_prior_learned(context: RunContext) -> bool:
         return False
     if context.early:
         return context.total_steps >= MIN_STEPS
-    if min(len(context.samples), len(context.posterior_draws)) < latents.MIN_COVERAGE_IMAGES:
-        return False
-    overlap = measure_pixel_overlap(context.samples, context.posterior_draws)
-    return overlap.coverage >= latents.GOOD_PRIOR_COVERAGE
+    overlap = context.sample_overlap
+    return overlap is not None and overlap.coverage >= latents.GOOD_PRIOR_COVERAGE
 
 
 def find_half_rate_step(context: RunContext) -> float:
@@ -141,7 +138,7 @@ def unfinished_training(context: RunContext) -> CheckResult | None:
         "Twice the epochs would lower both further, by about half of that. The flat end of a curve "
         "is no sign of an end, since a falling learning rate flattens every curve.",
         {"fell": recent_fall, "fell_in_all": total_fall, "gain": gain},
-        suggest.train_longer(context, context.target_steps),
+        suggest.train_longer(context),
     )
 
 
@@ -213,7 +210,7 @@ def images_not_learned(context: RunContext) -> CheckResult | None:
         text += f"; the learning rate, {lr:g}, is far from the recipe's default"
     else:
         min_factor = 1 if context.is_short else 3
-        commands = suggest.train_longer(context, context.target_steps, min_factor)
+        commands = suggest.train_longer(context, min_factor)
     consequence = (
         "Reconstructions and coordinates lack more than half of what distinguishes your images."
     )
@@ -234,10 +231,8 @@ def images_not_learned(context: RunContext) -> CheckResult | None:
 
 def samples_not_learned(context: RunContext) -> CheckResult | None:
     """Find samples unlike images after few steps; later, other checks say more about them."""
-    if not context.is_short or len(context.samples) < latents.MIN_COVERAGE_IMAGES:
-        return None
-    overlap = measure_pixel_overlap(context.samples, context.posterior_draws)
-    if overlap.recall >= MIN_COVERAGE:
+    overlap = context.sample_overlap if context.is_short else None
+    if overlap is None or overlap.recall >= MIN_COVERAGE:
         return None
     return CheckResult(
         ERROR,
@@ -245,5 +240,5 @@ def samples_not_learned(context: RunContext) -> CheckResult | None:
         f"{len(context.samples)}).",
         "Samples are unlike your images.",
         {"recall": overlap.recall},
-        suggest.train_longer(context, context.target_steps, 1),
+        suggest.train_longer(context, 1),
     )

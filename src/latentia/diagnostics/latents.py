@@ -10,8 +10,7 @@ from latentia.core.errors import Error
 from latentia.core.text import pluralize
 from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.check import ERROR, NOTE, WARNING, CheckResult, define_check
-from latentia.diagnostics.run_context import MIN_PRIOR_STEPS, RunContext, count_pixels
-from latentia.metrics.coverage import measure_pixel_overlap
+from latentia.diagnostics.run_context import RunContext, count_pixels
 from latentia.metrics.elbo import ACTIVE_VARIANCE
 from latentia.models.hvae import HVAE
 from latentia.runs.priors import find_learned_prior
@@ -22,7 +21,6 @@ MIN_EXPLAINED = 0.5  # share of the images' variance: below it the mean image is
 MAX_UNUSED = 0.25  # share of the dimensions: a few spare ones are common and harmless
 MIN_PRIOR_COVERAGE = 0.6  # usual runs have 0.75 to 0.9, a run of beta 0.01 has 0.2
 GOOD_PRIOR_COVERAGE = 0.75  # with less a person finds many samples that are like no image
-MIN_COVERAGE_IMAGES = 50  # of each kind: the coverage of fewer is too noisy
 MAX_SIGMA_RATIO = 1.5  # sigma over residual, or its inverse: it acts like beta 2.25
 
 MULTIRATE_ADVICE = (
@@ -146,7 +144,7 @@ def posterior_collapse(context: RunContext) -> CheckResult | None:
         "The decoder ignores the latents: every reconstruction is the mean image, and no latent"
         f" coordinate has a meaning.{explanation}",
         values,
-        suggest.train_longer(context, context.target_steps, min_factor=1)
+        suggest.train_longer(context, min_factor=1)
         if context.is_short and beta <= 1
         else lower_beta(context, beta),
     )
@@ -162,8 +160,8 @@ def beta_too_high(context: RunContext) -> CheckResult | None:
 
     Suggested change: --beta 1.
     """
-    rate, beta = get_rate(context), get_beta(context)
-    if rate is None or rate < MIN_RATE or beta is None or beta <= 1 or not context.has_latents:
+    rate, beta = get_rate(context) or 0.0, get_beta(context)
+    if not carries_information(context) or beta is None or beta <= 1:
         return None
     if context.is_short:  # more steps may be enough
         return None
@@ -216,7 +214,7 @@ def hole_in_prior(context: RunContext) -> CheckResult | None:
     if prior := find_learned_prior(context.run):
         advice = f" Draw images with {prior.path}, the learned prior of these latents."
         return report_hole(context, NOTE, "", advice, suggest.draw_samples(context, prior.path))
-    commands = suggest.train_prior(context, 2 * MIN_PRIOR_STEPS)
+    commands = suggest.train_prior(context)
     return report_hole(context, NOTE, "", "", commands)
 
 
@@ -224,9 +222,7 @@ def measure_prior_coverage(context: RunContext) -> float | None:
     """Return the share of posterior draws near a sample of the prior; None if not measurable."""
     if not context.has_latents or type(context.model).sample is Model.sample:
         return None
-    if min(len(context.samples), len(context.posterior_draws)) < MIN_COVERAGE_IMAGES:
-        return None
-    return measure_pixel_overlap(context.samples, context.posterior_draws).coverage
+    return context.sample_overlap and context.sample_overlap.coverage
 
 
 def report_hole(
@@ -256,8 +252,8 @@ def unused_dimensions(context: RunContext) -> CheckResult | None:
 
     Suggested change: --latent with the number of active dimensions.
     """
-    rate, beta = get_rate(context), get_beta(context) or 0.0
-    if rate is None or rate < MIN_RATE or not context.has_latents:
+    rate, beta = get_rate(context) or 0.0, get_beta(context) or 0.0
+    if not carries_information(context):
         return None
     n_active, n_dims = count_active_dims(context)
     if not 0 < n_active < (1 - MAX_UNUSED) * n_dims:

@@ -18,6 +18,7 @@ from latentia.data import Images, Split
 from latentia.data.splits import evenly_spaced_rows
 from latentia.diagnostics.thumbnails import Thumbnails, make_thumbnails
 from latentia.latents.encoding import LatentTable, encode_split
+from latentia.metrics.coverage import PRDC, measure_pixel_overlap
 from latentia.nets.column_condition import split_rows, use_columns
 from latentia.runs.build import AUTOENCODER
 from latentia.runs.folder import RunFolder
@@ -30,10 +31,10 @@ from latentia.training.state import MAX_FAILURES
 MAX_ENCODED_PIXELS = 2**21  # a diagnosis takes seconds on large images too
 MIN_ENCODED, MAX_ENCODED = 200, 2000  # held-out images to encode, whatever their size
 MAX_SAMPLES = 500  # samples, and as many decoded posterior draws
+MIN_COVERAGE_IMAGES = 50  # of each kind: the overlap of fewer is too noisy
 MAX_DECODED = 100  # posterior means to decode: each gives the error of all its pixels
 EARLY_SHARE = 0.25  # share of the run: VAEs begin collapsed, generators begin grey
 MIN_STEPS = 300  # by then a VAE has left the mean image; MNIST's recipes take 4,290 and more
-TARGET_STEPS = 1500  # of a suggested training
 MIN_PRIOR_STEPS = 1000  # denoisers begin by predicting 0, and their averaged weights lag behind
 
 
@@ -110,11 +111,6 @@ class RunContext:
         return "denoiser" in self.run.metadata.get("parameters", {})
 
     @property
-    def target_steps(self) -> int:
-        """Number of steps of a suggested training, at least."""
-        return 2 * MIN_PRIOR_STEPS if self.is_prior else TARGET_STEPS
-
-    @property
     def starts_fitted(self) -> bool:
         """Whether the run started from a closed form, not at random."""
         return "closed_form" in self.run.metadata
@@ -188,10 +184,6 @@ class RunContext:
         fitting = MAX_ENCODED_PIXELS // count_pixels(self.run)
         return min(MAX_ENCODED, max(MIN_ENCODED, fitting))
 
-    @property
-    def max_samples(self) -> int:
-        return min(MAX_SAMPLES, self.max_images)
-
     def select_images(self, n: int) -> Float[Tensor, "n c h w"]:
         """Return at most n held-out images, evenly spaced."""
         return self.held_out.get_batch(evenly_spaced_rows(len(self.held_out), n)).image
@@ -232,7 +224,7 @@ class RunContext:
     @torch.inference_mode()
     def samples(self) -> Float[Tensor, "n c h w"]:
         split, model = self.held_out, self.model
-        n = max(2, min(self.max_samples, 64 * split.max_batch_size(), len(split)))
+        n = max(2, min(MAX_SAMPLES, self.max_images, 64 * split.max_batch_size(), len(split)))
         if getattr(model, "condition", None) is None or model.num_classes:
             return model.sample(n, seed=0).cpu()
         # unconditional samples of a model whose condition is an image cannot be compared
@@ -244,7 +236,8 @@ class RunContext:
     @torch.inference_mode()
     def posterior_draws(self) -> Float[Tensor, "n c h w"]:
         """Decoded draws, one a posterior of held-out images; without an autoencoder the images."""
-        split, model = self.held_out.subsample(self.max_samples), self.autoencoder
+        split = self.held_out.subsample(min(MAX_SAMPLES, self.max_images))
+        model = self.autoencoder
         if model is None:
             return split[:]
         eps = sample_normal_rows(len(split), model.latent_shape, seed=0, purpose="doctor")
@@ -254,6 +247,13 @@ class RunContext:
                 posterior = model.encode(batch.image)
                 draws.append(model.decode(posterior.sample(noise.to(posterior.mean))).cpu())
         return torch.cat(draws)
+
+    @cached_property
+    def sample_overlap(self) -> PRDC | None:
+        """Overlap of samples and decoded posterior draws; None if they are too few."""
+        if min(len(self.samples), len(self.posterior_draws)) < MIN_COVERAGE_IMAGES:
+            return None
+        return measure_pixel_overlap(self.samples, self.posterior_draws)
 
     @torch.inference_mode()
     def decode_latents(self, latents: np.ndarray) -> Float[Tensor, "n c h w"]:

@@ -11,8 +11,7 @@ from latentia.core.tensors import ImageTensor
 from latentia.data.splits import evenly_spaced_rows
 from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.check import WARNING, CheckResult, define_check
-from latentia.diagnostics.latents import MIN_COVERAGE_IMAGES
-from latentia.diagnostics.run_context import RunContext
+from latentia.diagnostics.run_context import MIN_COVERAGE_IMAGES, RunContext
 
 MAX_SHIFT = 0.25  # of the standard deviation; samples of usual runs are within 0.1
 MAX_SPREAD_RATIO = 1.5  # expected images of a VAE are smoother than images, by up to a fifth
@@ -68,6 +67,5 @@ def colors_off_images(context: RunContext) -> CheckResult | None:
         f"{n} of each; by channel {', '.join(f'{x:+.2f}' for x in shifts)}).",
         "New images are darker, brighter, paler or tinted, whatever they show.",
         {"shift": shift, "ratio": ratio},
-        suggest.reset_parameters(context, "lr")
-        or suggest.train_longer(context, context.target_steps),
+        suggest.reset_parameters(context, "lr") or suggest.train_longer(context),
     )

@@ -33,6 +33,7 @@ from latentia.training.checkpoint import read_json
 from latentia.training.plan import Options
 
 MNIST_SHAPE = [1, 28, 28]  # of all images that a recipe of the name mnist_* trains on
+TARGET_STEPS, PRIOR_TARGET_STEPS = 1500, 2000  # of a suggested training, at least
 CHOICE_POINTS = 13  # betas that `latentia choose` compares, unless told otherwise
 
 
@@ -165,9 +166,10 @@ def lower_learning_rate(context: RunContext) -> list[str]:
     return retrain_run(context, f"lr{lr:g}", lr=lr)
 
 
-def train_longer(context: RunContext, steps: int, min_factor: float = 3) -> list[str]:
-    """Train for at least so many steps and `min_factor` times the epochs, unless it overfits."""
+def train_longer(context: RunContext, min_factor: float = 3) -> list[str]:
+    """Train for enough steps and at least `min_factor` times the epochs, unless it overfits."""
     old = count_extensible_epochs(context)
+    steps = PRIOR_TARGET_STEPS if context.is_prior else TARGET_STEPS
     epochs = math.ceil(max(min_factor * old, old * steps / max(1, context.total_steps)))
     return retrain_run(context, f"epochs{epochs}", epochs=epochs) if epochs else []
 
@@ -181,7 +183,7 @@ def train_closer(context: RunContext) -> list[str]:
 
 def lower_weight(context: RunContext) -> list[str]:
     """Train with half the weight of the features, for a smaller error of the pixels."""
-    weight = float(f"{context.run.metadata['closed_form']['feature_weight'] / 2:.2g}")
+    weight = round_to_two_digits(context.run.metadata["closed_form"]["feature_weight"] / 2)
     return retrain_run(context, f"weight{weight:g}", weight=weight)
 
 
@@ -207,12 +209,11 @@ def use_recipe(context: RunContext, recipe: str, suffix: str, **parameters: Any)
     return _format_training(context, recipe, keywords, suffix)
 
 
-def train_prior(context: RunContext, steps: int) -> list[str]:
-    """Learn a prior over this run's latents, for at least so many steps."""
-    n, batch = context.run.metadata["images"]["count"]["train"], 512
-    if n < 16 * batch:  # an epoch would have too few batches
-        batch = 128
-    epochs = max(30, math.ceil(steps / max(1, n // min(n, batch))))
+def train_prior(context: RunContext) -> list[str]:
+    """Learn a prior over this run's latents, for enough steps."""
+    n = context.run.metadata["images"]["count"]["train"]
+    batch = 512 if n >= 16 * 512 else 128  # an epoch needs a few batches
+    epochs = max(30, math.ceil(PRIOR_TARGET_STEPS / max(1, n // min(n, batch))))
     arguments = {AUTOENCODER: str(context.run.path), "batch": batch, "epochs": epochs}
     if data := list_moved_data(context):
         arguments["data"] = data[0]
@@ -246,8 +247,7 @@ def use_principal_axes(context: RunContext) -> list[str]:
     """Traverse an image along the principal axes of the latents, and write coordinates of all."""
     path, data = str(context.run.path), list_moved_data(context)
     if needs_python(context):
-        run = format_call("load", path, *data)
-        return [f'{run}.encode(axes="principal")']
+        return [f'{format_call("load", path, *data)}.encode(axes="principal")']
     table = str(find_unused_path(Path(_name_stem(context)), "-principal.csv"))
     axes = ("--axes", "principal")
     return [

@@ -19,7 +19,7 @@ const showStatus = (text) => { $("status").textContent = text; };
 class RequestRefused extends Error {}
 let timer = null; // of the next attempt to reach the server
 async function sendRequest(path, body) {
-  const options = body === undefined ? {} : { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+  const options = body === undefined ? {} : { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ beta: page.runs[body.run]?.betas?.now, ...body }) };
   let response;
   try {
     response = await fetch(path, options);
@@ -191,10 +191,9 @@ function updateBeta() {
   $("beta-now").textContent = `${betas.now}`;
 }
 const changeBeta = runLatest(async (read) => { // read: the slider was let go, so the images are encoded again
-  const run = activeRun(), value = readBeta();
-  run.betas.now = value;
+  const run = activeRun();
+  run.betas.now = readBeta();
   if (run.state === "ready") { run.state = "reading"; updateLayout(); }
-  await requestJson("api/beta", { run: page.active, beta: value, read });
   await drawSamples();
   if (page.input?.file || page.input?.index !== undefined) await chooseImage(page.input); else showDecoded();
   if (read) refreshRuns();
@@ -604,7 +603,9 @@ const enterRun = showRefusals(async () => { // shows another run
   if (page.beside !== null && !page.input) showDecoded(page.beside);
 });
 const refreshRuns = showRefusals(async () => { // requests the runs again until all images are read
-  const reply = await requestJson("api/runs"), before = page.runs, identity = (run) => `${run?.name} ${run?.state}`;
+  const betas = encodeURIComponent(JSON.stringify({ ...page.runs.map((run) => run.betas?.now) }));
+  // a server with other runs may refuse the betas
+  const reply = await requestJson(`api/runs?betas=${betas}`).catch(() => requestJson("api/runs")), before = page.runs, identity = (run) => `${run?.name} ${run?.state}`;
   const previous = before[page.active];
   page.runs = reply.runs;
   if (page.active >= page.runs.length) page.active = 0;

@@ -2,27 +2,36 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, Json, model_validator
 
 from latentia.explorer.map_table import MAX_MAP_IMAGES
 
 MAX_UPLOAD_BYTES = 8 * 2**20
 
 Index = Annotated[int, Field(ge=0, lt=2**31)]
+Beta = Annotated[float, Field(gt=0)]
 Condition = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 class StrictModel(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class RunsQuery(BaseModel):
+    """A request to describe the runs, each at a beta if it is one of many betas."""
+
+    betas: Json[dict[Index, Beta]] = {}
 
 
 class RunRequest(StrictModel):
     """A request to the run with index `run`.
 
-    file: suffix of the picture as a command writes it; by default the response is JSON for the page
+    beta: of a run of many betas, by default that of its training; file: suffix of the picture as a
+    command writes it, by default the response is JSON for the page
     """
 
     run: Index = 0
+    beta: Beta | None = None
     file: Literal[".png", ".gif"] | None = None
 
 
@@ -42,7 +51,7 @@ class ImageSource(StrictModel):
 
 
 class DecodeRequest(RunRequest):
-    latents: Annotated[list[list[FiniteFloat]], Field(min_length=1, max_length=64)]
+    latents: Annotated[list[list[float]], Field(min_length=1, max_length=64)]
     cond: Condition | None = None
 
 
@@ -60,7 +69,7 @@ class InterpolationRequest(RunRequest):
 class SamplingOptions(StrictModel):
     sampler: Annotated[str, Field(max_length=20)] | None = None
     steps: Annotated[int, Field(ge=1, le=1000)] | None = None
-    guidance: Annotated[FiniteFloat, Field(ge=0, le=100)] | None = None
+    guidance: Annotated[float, Field(ge=0, le=100)] | None = None
 
 
 class SampleRequest(RunRequest):
@@ -69,13 +78,6 @@ class SampleRequest(RunRequest):
     cond: Condition | None = None
     standard: bool = False
     options: SamplingOptions = SamplingOptions()
-
-
-class BetaRequest(RunRequest):
-    """A change of beta; read: encode the images anew, since the user has let the slider go."""
-
-    beta: Annotated[FiniteFloat, Field(gt=0)]
-    read: bool = False
 
 
 class MapRequest(RunRequest):

@@ -7,9 +7,9 @@ import mimetypes
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from torch import Tensor
@@ -20,7 +20,6 @@ from latentia.explorer import map_table
 from latentia.explorer import request_types as types
 from latentia.explorer.images import InputImage, Rendering
 from latentia.explorer.projection import project_latents, round_values
-from latentia.explorer.security import CLIENT
 from latentia.explorer.session import RunSession
 from latentia.explorer.summary import describe_run
 from latentia.explorer.worker import Worker
@@ -30,7 +29,7 @@ from latentia.latents.thumbnails import to_pillow
 PAGE_FOLDER = Path(__file__).parent
 PAGE_FILES = {"/": "explorer.html", "/explorer.css": "explorer.css", "/explorer.js": "explorer.js"}
 MEDIA_TYPES = {".png": "image/png", ".gif": "image/gif"}
-MAX_CLIENTS, MAX_BETAS = 4096, 16  # of which the explorer remembers a beta, and latents
+MAX_BETAS = 16  # whose latents the explorer remembers
 
 
 def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
@@ -45,37 +44,42 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
     async def handle_invalid(request: Request, problem: RequestValidationError) -> JSONResponse:
         return JSONResponse({"detail": describe_problem(problem)}, 422)
 
-    betas: dict[tuple[str, int], float] = {}  # by client and run
     at_beta: dict[tuple[int, float], RunSession] = {}
     lock, map_worker, table_worker = threading.Lock(), Worker(), Worker()
     umap_worker = Worker()  # which takes long, and no other map waits for it
 
-    def get_session(run: int) -> RunSession:
+    def get_session(run: int, beta: float | None = None) -> RunSession:
         if run >= len(sessions):
             raise Error(f"There is no run {run}; there are {len(sessions)}, counted from 0.")
-        beta = betas.get((CLIENT.get(), run))
-        return sessions[run] if beta is None else get_session_at(run, beta)
-
-    def get_session_at(run: int, beta: float) -> RunSession:
+        if beta in (None, sessions[run].beta):
+            return sessions[run]
         with lock:
             session = at_beta.pop((run, beta), None) or sessions[run].with_beta(beta)
-            return keep_newest(at_beta, (run, beta), session, MAX_BETAS)
+            at_beta[run, beta] = session  # as the newest
+            while len(at_beta) > MAX_BETAS:
+                del at_beta[next(iter(at_beta))]
+            return session
 
     def load_image(session: RunSession, source: types.ImageSource) -> InputImage:
         owner = session if source.of is None else get_session(source.of)
         return session.load_image(source, owner)
 
     async def respond(
-        request: types.RunRequest, render: Callable[..., Rendering], *sources: types.ImageSource
+        request: types.RunRequest, render: Callable[..., Any], *sources: types.ImageSource
     ) -> Response:
-        """Render a picture in the worker; `render` gets the session and the images of sources."""
-        session = get_session(request.run)
+        """Call `render` in the worker, with the session and the images of sources.
+
+        It returns a Rendering, or the content of a JSON response.
+        """
+        session = get_session(request.run, request.beta)
 
         def make_response() -> Response:
             session.use_beta()
             loaded = [load_image(session, source) for source in sources]
             with session.use_labels(loaded):
                 rendering = render(session, *loaded)
+            if isinstance(rendering, dict):
+                return JSONResponse(rendering)
             images, encoders, *_ = rendering.images
             if request.file:
                 if request.file not in encoders:
@@ -93,52 +97,46 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
 
     # A route without `async`, since it takes long: such functions run in threads of their own.
     @app.get("/api/runs")
-    def list_runs() -> JSONResponse:
-        listed_sessions = [get_session(k) for k in range(len(sessions))]
+    def list_runs(query: Annotated[types.RunsQuery, Query()]) -> JSONResponse:
+        listed_sessions = [get_session(k, query.betas.get(k)) for k in range(len(sessions))]
         paths = [each.run.path for each in sessions]
         for session in (each for each in listed_sessions if each not in sessions):
-            session.start_reading()  # at the beta of a client, whose latents may have been dropped
+            session.start_reading()
         return JSONResponse({"runs": [describe_run(each, paths) for each in listed_sessions]})
 
     @app.post("/api/map")
     async def project_map(request: types.MapRequest) -> JSONResponse:
-        session = get_session(request.run)
+        session = get_session(request.run, request.beta)
         chosen_worker = umap_worker if request.kind == "umap" else map_worker
         return JSONResponse(await chosen_worker.run_async(compute_map, session, request))
 
     @app.post("/api/thumbnails")
     async def send_thumbnails(request: types.ThumbnailsRequest) -> JSONResponse:
-        _, _, split = get_session(request.run).require_map()
+        _, _, split = get_session(request.run, request.beta).require_map()
         files = await table_worker.run_async(map_table.render_thumbnails, split, request.rows)
         names = [split.display_name(row) for row in request.rows]
         return JSONResponse({"images": [*map(make_data_url, files)], "names": names})
 
     @app.post("/api/find")
     async def find_images(request: types.SearchRequest) -> JSONResponse:
-        _, _, split = get_session(request.run).require_map()
+        _, _, split = get_session(request.run, request.beta).require_map()
         rows = await table_worker.run_async(map_table.find_keys, split, request.text)
         return JSONResponse({"rows": rows[: map_table.MAX_MAP_IMAGES], "count": len(rows)})
 
     @app.post("/api/selection")
     async def send_selection(request: types.SelectionRequest) -> Response:
-        _, table, split = get_session(request.run).require_map()
+        _, table, split = get_session(request.run, request.beta).require_map()
         content = await table_worker.run_async(
             map_table.write_selection, table, len(split), request.rows
         )
         return Response(content, media_type="text/csv")
 
     @app.post("/api/encode")
-    async def encode_image(request: types.ImageRequest) -> JSONResponse:
-        session = get_session(request.run)
+    async def encode_image(request: types.ImageRequest) -> Response:
+        def render(session: RunSession, image: InputImage) -> dict[str, Any]:
+            return {**session.encode_image(image), "image": to_data_url(image.image[0])}
 
-        def make_response() -> JSONResponse:
-            session.use_beta()
-            source = load_image(session, request.image)
-            url = to_data_url(source.image[0])
-            with session.use_labels([source]):
-                return JSONResponse({**session.encode_image(source), "image": url})
-
-        return await worker.run_async(make_response)
+        return await respond(request, render, request.image)
 
     @app.post("/api/decode")
     async def decode_latents(request: types.DecodeRequest) -> Response:
@@ -168,15 +166,6 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
         options = request.options.model_dump(exclude_none=True)
         arguments = request.n, request.seed, request.cond, options, request.standard
         return await respond(request, lambda session: session.draw_samples(*arguments))
-
-    @app.post("/api/beta")
-    async def set_beta(request: types.BetaRequest) -> JSONResponse:
-        get_session(request.run)
-        session = get_session_at(request.run, request.beta)
-        keep_newest(betas, (CLIENT.get(), request.run), request.beta, MAX_CLIENTS)
-        if request.read:
-            session.start_reading()
-        return JSONResponse({"beta": request.beta})
 
     return app
 
@@ -224,15 +213,6 @@ def compute_map(session: RunSession, request: types.MapRequest) -> dict[str, Any
         "called": [split.display_name(row) for row in rows],
         "values": [value if math.isfinite(value) else None for value in values],
     }
-
-
-def keep_newest(cache: dict, key: Any, value: Any, limit: int) -> Any:
-    """Add an entry as the newest, and drop the oldest beyond the limit; return the value."""
-    cache.pop(key, None)
-    cache[key] = value
-    while len(cache) > limit:
-        del cache[next(iter(cache))]
-    return value
 
 
 def to_data_url(image: Tensor) -> str:

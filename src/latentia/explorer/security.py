@@ -2,8 +2,6 @@
 
 import hmac
 import re
-import secrets
-from contextvars import ContextVar
 
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -11,7 +9,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-CLIENT: ContextVar[str] = ContextVar("client", default="")  # a cookie's text
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LOOPBACK_HEADER = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d*)?", re.IGNORECASE)
 MAX_BODY_BYTES = 12 * 2**20  # an image of 8 MiB in base64 takes 10.7 MiB
@@ -53,14 +50,14 @@ class SecurityMiddleware:
             await send(message)
 
         try:
-            cookies = self.check_request(request) | identify_client(request)
+            cookies = self.check_request(request)
         except HTTPException as refusal:
             content, close = {"detail": refusal.detail}, {"connection": "close"}
             app = JSONResponse(content, refusal.status_code, close)
         await app(scope, receive, send_with_headers)
 
     def check_request(self, request: Request) -> dict[str, str]:
-        """Return cookies to set with the response.
+        """Return the cookie to set with the response, if any.
 
         Raises: HTTPException if the request is not allowed
         """
@@ -75,26 +72,14 @@ class SecurityMiddleware:
             check_body(request)
         if self.token is None:
             return {}
-        name = make_cookie_name(request, "latentia")
+        # by the port too, since browsers share cookies between ports of a host
+        name = f"latentia-{(request.scope.get('server') or ('', 0))[1]}"
         if tokens_match(request.query_params.get("token", ""), self.token):
             return {name: self.token}
         if not tokens_match(request.cookies.get(name, ""), self.token):
             text = "This server needs its token; open the address that it printed."
             raise HTTPException(401, text)
         return {}
-
-
-def identify_client(request: Request) -> dict[str, str]:
-    """Set CLIENT for the rest of the request; return the cookie of a client without one."""
-    name = make_cookie_name(request, "latentia-client")
-    cookie = request.cookies.get(name)
-    CLIENT.set(cookie or secrets.token_urlsafe(12))
-    return {} if cookie else {name: CLIENT.get()}
-
-
-def make_cookie_name(request: Request, prefix: str) -> str:
-    """Name a cookie by the port too, since browsers share cookies between ports of a host."""
-    return f"{prefix}-{(request.scope.get('server') or ('', 0))[1]}"
 
 
 def check_body(request: Request) -> None:

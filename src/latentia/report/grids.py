@@ -154,16 +154,14 @@ def encode_files(
         yield "metadata.csv", table.to_csv(index=False, lineterminator="\n").encode()
 
 
-def encode_gif(
-    frames: Sequence[Image.Image], seconds: float = 4.0, there_and_back: bool = False
-) -> bytes:
-    """Encode an endless animation that pauses for a second at its end.
+def encode_gif(frames: Sequence[Image.Image], there_and_back: bool = False) -> bytes:
+    """Encode an endless animation of 4 seconds that pauses for a second at its end.
 
     there_and_back: play it backwards too, with a pause at both ends.
     """
     pauses = {0, len(frames) - 1} if there_and_back else {len(frames) - 1}
     frames = [*frames, *frames[-2:0:-1]] if there_and_back else frames
-    duration = max(40, round(1000 * seconds / len(frames)))
+    duration = max(40, round(4000 / len(frames)))
     durations = [duration + 1000 * (k in pauses) for k in range(len(frames))]
     file = io.BytesIO()
     first, *rest = frames

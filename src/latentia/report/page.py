@@ -14,7 +14,7 @@ from PIL import Image
 
 from latentia.core.contract import HasLatents, HasTrajectory
 from latentia.core.text import format_with_error, pluralize
-from latentia.data import Images, Split
+from latentia.data import Images
 from latentia.data.examples import draw_example_rows
 from latentia.data.splits import evenly_spaced_rows
 from latentia.latents.code_use import find_codes, measure_code_use
@@ -55,18 +55,13 @@ OPTION = re.compile(r"--\w[\w-]*")
 SHEET_IMAGES, TILE_SIDE = 24, 128  # images of a finding, and pixels of their longer side, at most
 
 
-def write_report(
-    run: RunFolder,
-    images: Images,
-    diagnosis: Any = None,
-    prior_diagnosis: Any = None,
-) -> Path:
+def write_report(run: RunFolder, images: Images, *diagnoses: Any) -> Path:
     """Write evaluation.json and report.html, and return the page's path.
 
     All figures are drawn from the weights, the log, and the validation images (or the training
-    images, if none were held out). diagnosis: the DiagnosticReport with verdict, findings and the
-    images that they list. prior_diagnosis: that of the run's learned prior, if there is one. The
-    model is loaded from the run, so that a training in progress is not touched.
+    images, if none were held out). diagnoses: the DiagnosticReport of the run, and that of its
+    learned prior, if there is one. The model is loaded from the run, so that a training in progress
+    is not touched.
     """
     read_evaluation(run)  # damage to a file of the run is an error before any work
     progress = _make_progress_sections(run)
@@ -75,7 +70,7 @@ def write_report(
     evaluation = Evaluation(run, images, split, n=MAX_COMPARED)
     model, headlines, result = evaluation.model, {}, {}
     samples = model.sample(100, seed=0)
-    sections = _make_contact_sheets(run, images, diagnosis.images if diagnosis else ())
+    sections = _make_contact_sheets(run, images, diagnoses[0].images if diagnoses else ())
     overview, baselines = make_overview(evaluation, samples), measure_baselines(evaluation, samples)
     if isinstance(model, HasLatents) and not isinstance(model, HasTrajectory):
         result = evaluation.elbo
@@ -83,10 +78,9 @@ def write_report(
         if find_codes(model):
             use = measure_code_use(model, encode_split(model, split, MAX_COMPARED))
             headlines |= {"codes in use": str(use)}
-        sections += _make_latent_sections(run, model, split, result.get("rate_by_dimension"))
-        if run.beta_range:
-            sections.append(_make_beta_section(run, model, split))
-    sections += _make_prior_sections(run, model, split, samples)
+        sections += _make_latent_sections(evaluation)
+    if isinstance(model, HasTrajectory):
+        sections += _make_prior_sections(evaluation, samples)
     headlines |= format_headlines(baselines)
     rows = {name: [each._asdict() for each in rows] for name, rows in baselines.items()}
     save_metrics(run, {**result, "report": rows})
@@ -94,9 +88,8 @@ def write_report(
     sections += _make_command_sections(run)
     count = sum(run.metadata["parameters"].values())
     headlines["parameters"] = f"{count:,}"
-    reports = [diagnosis, prior_diagnosis]
-    content = {"headlines": headlines, "diagnoses": reports}
-    return _write_page(run, {**content, "overview": overview, "sections": sections})
+    content = {"overview": overview, "headlines": headlines, "sections": sections}
+    return _write_page(run, {**content, "diagnoses": diagnoses})
 
 
 def write_first_report(run: RunFolder, images: Images) -> Path:
@@ -159,10 +152,9 @@ def _make_contact_sheets(
     return sections
 
 
-def _make_latent_sections(
-    run: RunFolder, model: Any, split: Split, rates: list[float] | None
-) -> list[Section]:
+def _make_latent_sections(evaluation: Evaluation) -> list[Section]:
     """Return the sections of a model with an encoder."""
+    run, split, model = evaluation.run, evaluation.split, evaluation.autoencoder
     x, columns = split.get_batch(draw_example_rows(split, 12))
     count = pluralize(len(x), "image")
     caption = f"{run.name}: {count} of the {split.name} split, drawn by seed; decoded means"
@@ -170,16 +162,16 @@ def _make_latent_sections(
         pairs = torch.cat([x, model.reconstruct(x)])
         interpolation = _make_interpolation_section(run, model, x, split.name)
     text = f"Mean over {pluralize(len(split), 'image')} of the {split.name} split."
-    levels = []
-    if isinstance(model, HVAE) and rates is not None:
-        levels.append(make_level_section(run.name, model, rates))
-    bars = [] if rates is None else [Picture(draw_rate_bars(rates))]
-    return [
-        make_grid_section("Originals above reconstructions", pairs, len(x), caption),
-        interpolation,
-        *levels,
-        *(Section("Rate (KL) of each latent dimension", text, bars) for _ in bars),
-    ]
+    pairs_section = make_grid_section("Originals above reconstructions", pairs, len(x), caption)
+    sections = [pairs_section, interpolation]
+    if (rates := evaluation.elbo.get("rate_by_dimension")) is not None:
+        if isinstance(model, HVAE):
+            sections.append(make_level_section(run.name, model, rates))
+        bars = Picture(draw_rate_bars(rates))
+        sections.append(Section("Rate (KL) of each latent dimension", text, [bars]))
+    if run.beta_range:
+        sections.append(_make_beta_section(evaluation, run.beta_range))
+    return sections
 
 
 def _make_interpolation_section(run: RunFolder, model: Any, x: torch.Tensor, split: str) -> Section:
@@ -194,29 +186,26 @@ def _make_interpolation_section(run: RunFolder, model: Any, x: torch.Tensor, spl
     return make_grid_section("Interpolation", torch.cat(paths), 12, caption)
 
 
-def _make_prior_sections(
-    run: RunFolder, model: Any, split: Split, samples: torch.Tensor
-) -> list[Section]:
-    """Return the sections of a model that draws latents step by step; none for others."""
-    if not isinstance(model, HasTrajectory):
-        return []
-    sampling, text = model.sampling, f"Images of the {split.name} split."
-    caption = f"{run.name}: four samples after {N_FRAMES} of {sampling.steps + 1} steps, from noise"
-    sections = [
-        make_grid_section("From noise to image", decode_trajectory(model), N_FRAMES, caption),
-    ]
+def _make_prior_sections(evaluation: Evaluation, samples: torch.Tensor) -> list[Section]:
+    """Return the sections of a model that draws latents step by step."""
+    name, split = evaluation.run.name, evaluation.split
+    model: Any = evaluation.model
+    text, n_steps = f"Images of the {split.name} split.", model.sampling.steps + 1
+    caption = f"{name}: four samples after {N_FRAMES} of {n_steps} steps, from noise"
+    frames = decode_trajectory(model)
+    sections = [make_grid_section("From noise to image", frames, N_FRAMES, caption)]
     if model.column is not None:  # samples of each condition are on the first screen
-        caption = f"{run.name}: {pluralize(len(samples), 'sample')}, seed 0, every condition"
+        caption = f"{name}: {pluralize(len(samples), 'sample')}, seed 0, every condition"
         sections.append(make_grid_section("Samples", samples, 20, caption))
     picture = Picture(draw_error_by_time(model, split))
     return [*sections, Section("Denoising error over time", text, [picture])]
 
 
-def _make_beta_section(run: RunFolder, model: Any, split: Split) -> Section:
+def _make_beta_section(evaluation: Evaluation, limits: tuple[float, float]) -> Section:
     """Return the rate-distortion curve of a model of many betas."""
-    assert run.beta_range is not None
-    low, high = run.beta_range
-    points = measure_curve(model, split, log_spaced_betas(run.beta_range))
+    run, split, model = evaluation.run, evaluation.split, evaluation.autoencoder
+    low, high = limits
+    points = measure_curve(model, split, log_spaced_betas(limits))
     marks = {"this report": model.dial.beta}
     marks |= {purpose: each["chosen"]["beta"] for purpose, each in load_choices(run).items()}
     text = (

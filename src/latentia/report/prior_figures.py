@@ -14,13 +14,13 @@ from latentia.data.splits import draw_permutation
 from latentia.nets.column_condition import get_condition
 from latentia.report.figures import BLUE, make_panels, to_svg
 
-N_FRAMES, N_BINS, MAX_ROWS = 9, 20, 20
+N_FRAMES, N_BINS, MAX_ROWS, MAX_IMAGES = 9, 20, 20, 5000
 
 
 @torch.no_grad()
-def decode_trajectory(model: Any, n_samples: int = 4, seed: int = 0) -> Float[Tensor, "n c h w"]:
-    """Decode each sample at 9 steps of its way from noise; one sample a row."""
-    steps = list(model.sample_trajectory(n_samples, seed=seed))
+def decode_trajectory(model: Any) -> Float[Tensor, "n c h w"]:
+    """Decode each of four samples at 9 steps of its way from noise; one sample a row."""
+    steps = list(model.sample_trajectory(4, seed=0))
     indices = torch.linspace(0, len(steps) - 1, N_FRAMES).round().long().tolist()
     frames = torch.stack([model.autoencoder.decode(steps[k]) for k in indices], 1)
     return frames.flatten(0, 1)
@@ -28,7 +28,7 @@ def decode_trajectory(model: Any, n_samples: int = 4, seed: int = 0) -> Float[Te
 
 @torch.no_grad()
 def sample_conditions(
-    model: Any, split: Split, n_columns: int = 10
+    model: Any, split: Split, n_columns: int
 ) -> tuple[Float[Tensor, "n c h w"], list[str]]:
     """Return conditional samples in rows of so many, with a label for each row.
 
@@ -54,11 +54,11 @@ def sample_conditions(
 
 
 @torch.no_grad()
-def draw_error_by_time(model: Any, split: Split, seed: int = 0, max_images: int = 5000) -> str:
+def draw_error_by_time(model: Any, split: Split) -> str:
     """Draw the denoising error of held-out images, per latent dimension, over time."""
     sums, counts = torch.zeros(N_BINS), torch.zeros(N_BINS)
-    subset = split.subsample(max_images)
-    for batch, context in subset.iterate_with_context(split.max_batch_size(), seed):
+    subset = split.subsample(MAX_IMAGES)
+    for batch, context in subset.iterate_with_context(split.max_batch_size(), seed=0):
         t, error = model.sample_denoising_error(batch, context)
         bins = (t * N_BINS).ceil().long().clamp(1, N_BINS) - 1
         sums.index_add_(0, bins.cpu(), error.float().cpu())

@@ -10,23 +10,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentia.core.contract import (
-    Batch,
-    HasDecoder,
-    HasEncoder,
-    HasLatents,
-)
+from latentia.core.contract import Batch, HasDecoder, HasEncoder, HasLatents
 from latentia.core.missing import MASK_COLUMN, keep_missing
 from latentia.core.text import pluralize
 from latentia.data import Split
 from latentia.data.splits import evenly_spaced_rows
 from latentia.latents.attribution import attribute_pixels
-from latentia.latents.encoding import (
-    LatentTable,
-    format_rate,
-    name_dims,
-    to_flat_array,
-)
+from latentia.latents.encoding import LatentTable, format_rate, name_dims, to_flat_array
 from latentia.latents.interpolation import interpolate_images
 from latentia.latents.neighbors import find_neighbors
 from latentia.latents.table import tabulate_images

@@ -1,6 +1,7 @@
 """Choice of the beta for a purpose, by a metric of every candidate on held-out images."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,11 +10,11 @@ import numpy as np
 import torch
 
 from latentia.core.errors import Error
-from latentia.core.label_kinds import find_labelled, read_numbers
+from latentia.core.label_kinds import read_numbers
 from latentia.core.text import suggest_name
 from latentia.data.labels import SOURCE_LABELS, Labels
 from latentia.latents.encoding import encode_split
-from latentia.latents.probes import MIN_IMAGES, probe_labels
+from latentia.latents.probes import MIN_IMAGES, find_labelled_rows, probe_labels
 from latentia.metrics.beta_choice import BetaChoice, Candidate
 from latentia.metrics.disentanglement import mig
 from latentia.metrics.distribution import frechet_distance
@@ -182,21 +183,16 @@ def _score_regression(evaluation: Evaluation, label: str) -> Score:
             f"--for regression:{label} names no label; there are {', '.join(columns) or 'none'}: "
             "name one of them, or give a table with --labels FILE."
         )
-    values, kind, names = columns[label], "number", split.classes.get(label)
-    if names:  # a regression reads numbers where it can
-        try:
-            values = read_numbers(label, values, names)
-        except Error:
-            kind = "class"
-    rows = find_labelled(values, kind)
-    values, count = values[rows], int(rows.sum())
-    if count < MIN_IMAGES:
-        requirement = f"needs {MIN_IMAGES} images with a value; {split.name} has {count}."
-        raise Error(f"--for regression:{label} {requirement}")
-    if not np.isfinite(values).all() or len(np.unique(values)) < 2:
-        raise Error(f"--for regression:{label}: it holds infinity or a single value.")
+    values, names = columns[label], split.classes.get(label)
+    with suppress(Error):  # a regression reads numbers where it can
+        values, names = read_numbers(label, values, names) if names else values, None
+    try:
+        rows, kind = find_labelled_rows(values, label, {label: names})
+    except Error as problem:
+        text = f"needs {MIN_IMAGES} images with finite values that differ; {split.name}: {problem}"
+        raise Error(f"--for regression:{label} {text}") from None
     means = encode_split(evaluation.autoencoder, split).mean[rows]
-    probe = probe_labels(means, values, kind == "class", evaluation.seed, "neighbors")
+    probe = probe_labels(means, values[rows], kind == "class", evaluation.seed, "neighbors")
     return probe.score, (probe.high - probe.low) / (2 * 1.96)
 
 
