@@ -49,6 +49,9 @@ def test_libraries_are_those_that_the_package_asks_for_by_extra_and_old_ones_do_
     missing = Library("no-such.thing", ">=1", None, False)
     assert str(missing) == "no-such.thing>=1 is missing"
     assert str(found["latentia"][1]).endswith(" is not >=99")
+    version = metadata.version("numpy")
+    assert environment.check_library("numpy", f"=={version}").is_satisfied
+    assert not environment.check_library("numpy", "==1.0").is_satisfied
     assert environment.parse_version("2.13.0+cpu") > environment.parse_version("2.6")
 
 

@@ -89,6 +89,14 @@ def test_mig_of_two_bits_is_that_of_the_counts():
     assert mig(codes, {"bit": bit}) == pytest.approx(1 - entropy / np.log(2), abs=1e-9)
 
 
+def test_a_factor_of_one_value_has_no_gap():
+    """Its entropy is 0: a random half of the images may have one value of a rare class."""
+    codes = np.random.default_rng(0).normal(size=(300, 2))
+    varied = (codes[:, 0] > 0).astype(int)
+    gap = mig(codes, {"varied": varied})
+    assert mig(codes, {"varied": varied, "constant": np.ones(300, int)}) == gap / 2 > 0.1
+
+
 def test_sap_of_a_number_is_its_squared_correlation():
     draw = np.random.default_rng(5)
     x, other = draw.normal(size=(2, 100_000))

@@ -55,8 +55,11 @@ def check_library(name: str, requirement: str) -> Library:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:
         return Library(name, requirement, None, False)
-    minimum = re.search(r">=([\d.]+)", requirement)
-    is_satisfied = not minimum or parse_version(version) >= parse_version(minimum[1])
+    installed = parse_version(version)
+    least, exact = (re.search(rf"{sign}([\d.]+)", requirement) for sign in (">=", "=="))
+    is_satisfied = (not least or installed >= parse_version(least[1])) and (
+        not exact or installed == parse_version(exact[1])
+    )
     return Library(name, requirement, version, is_satisfied)
 
 

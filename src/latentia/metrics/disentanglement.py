@@ -31,10 +31,23 @@ def measure_disentanglement(
     n = len(mean)
     if n < MIN_IMAGES:
         raise Error(f"Disentanglement needs at least {MIN_IMAGES} images; there are {n}.")
+    usable, mean = select_factors(factors, classes or {}), mean.astype(np.float64)
+    return {"mig": mig(mean, usable), "sap": sap(mean, usable), **dci(mean, usable)}
+
+
+def select_factors(
+    factors: Mapping[str, np.ndarray],
+    classes: Mapping[str, Names],
+    min_images: int = MIN_IMAGES,
+) -> dict[str, np.ndarray]:
+    """Return the factors that vary and have a value for so many images; numbers as floats.
+
+    Raises: Error if there is none
+    """
     usable = {}
     for name, values in factors.items():
-        if values.ndim == 1 and is_usable(values):
-            kind = get_label_kind(name, values, classes or {})
+        if values.ndim == 1 and is_usable(values, min_images):
+            kind = get_label_kind(name, values, classes)
             is_quantity = kind == "number" and values.dtype.kind in "iub"
             usable[name] = values.astype(np.float64) if is_quantity else values
     if not usable:
@@ -42,14 +55,13 @@ def measure_disentanglement(
             f"Disentanglement needs factors that vary; of {', '.join(factors) or 'no column'} none "
             "can be used: give images with labels, for instance sprites."
         )
-    mean = mean.astype(np.float64)
-    return {"mig": mig(mean, usable), "sap": sap(mean, usable), **dci(mean, usable)}
+    return usable
 
 
-def is_usable(values: np.ndarray) -> bool:
+def is_usable(values: np.ndarray, min_images: int) -> bool:
     present = values[find_labelled(values, "number")]
     is_finite = bool(np.isfinite(present).all())
-    return len(present) >= MIN_IMAGES and is_finite and len(np.unique(present)) > 1
+    return len(present) >= min_images and is_finite and len(np.unique(present)) > 1
 
 
 def is_class_factor(values: np.ndarray) -> bool:
@@ -66,8 +78,9 @@ def mig(mean: np.ndarray, factors: Mapping[str, np.ndarray]) -> float:
     """Mutual information gap; Chen et al. 2018, arXiv 1802.04942, equation 6.
 
     For each factor: mutual information of the most informative dimension minus that of the second,
-    over the factor's entropy; the mean over factors. Dimensions, and factors of more than 20
-    values, are cut into 20 quantile bins, so a monotone change of a dimension changes nothing.
+    over the factor's entropy, and 0 for a factor of one value; the mean over factors. Dimensions,
+    and factors of more than 20 values, are cut into 20 quantile bins, so a monotone change of a
+    dimension changes nothing.
     The estimate is biased: a dimension of pure noise has up to 19 * 19 / 2n nats.
     """
     bins = np.stack([assign_quantile_bins(column, BINS) for column in mean.T], 1)
@@ -79,7 +92,7 @@ def mig(mean: np.ndarray, factors: Mapping[str, np.ndarray]) -> float:
         if len(np.unique(label)) > BINS:
             label = np.unique(assign_quantile_bins(values, BINS), return_inverse=True)[1]
         entropy = mutual_information(label[:, None], label)[0]
-        gaps.append(top_gap(mutual_information(factor_bins, label)) / entropy)
+        gaps.append(top_gap(mutual_information(factor_bins, label)) / entropy if entropy else 0.0)
     return float(np.mean(gaps))
 
 

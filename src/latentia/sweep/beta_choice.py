@@ -16,7 +16,7 @@ from latentia.data.labels import SOURCE_LABELS, Labels
 from latentia.latents.encoding import encode_split
 from latentia.latents.probes import MIN_IMAGES, find_labelled_rows, probe_labels
 from latentia.metrics.beta_choice import BetaChoice, Candidate
-from latentia.metrics.disentanglement import mig
+from latentia.metrics.disentanglement import mig, select_factors
 from latentia.metrics.distribution import frechet_distance
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.measure import measure_metrics
@@ -210,6 +210,7 @@ def _score_disentangling(evaluation: Evaluation, label: str) -> Score:
             f"{evaluation.images.source.name} has {len(factors)} and {len(split)}: give data with "
             "factors, such as sprites."
         )
+    factors = select_factors(factors, split.classes, MIN_IMAGES)
     means = encode_split(evaluation.autoencoder, split).mean
     halves = [rng.permutation(len(means))[: len(means) // 2] for _ in range(10)]
     gaps = [mig(means[half], {k: v[half] for k, v in factors.items()}) for half in halves]
