@@ -141,10 +141,16 @@ def test_a_run_on_recorded_pairs_is_written_and_opened_again(tmp_path):
 def test_the_speed_run_starts_at_the_mean_image():
     plan = mnist_fast("digits")
     train = plan.images.split("train")
-    plan.model.setup(train.iterate_batches(100))
     with torch.no_grad():
         plan.model.decoder.layers[-1].weight.zero_()
     plan.model.eval()
     images = train.get_batch(slice(None)).image
     expected = (images.double().sum(0) + 0.5) / (len(images) + 1)
     assert torch.allclose(plan.model.sample(2).double(), expected.expand(2, -1, -1, -1), atol=1e-6)
+
+
+@pytest.mark.parametrize("modifier", [{"multirate": "0.1:10"}, {"cond": "label"}, {"iwae": 2}])
+def test_the_speed_run_takes_the_modifiers_of_its_vae(tmp_path, modifier):
+    data = {"data": "digits:60", "epochs": 1, "run": tmp_path / "run", "options": OPTIONS}
+    run = latentia.train("mnist_fast", **data, **modifier)
+    assert run.is_complete
