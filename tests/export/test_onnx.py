@@ -109,7 +109,7 @@ def runs(tmp_path_factory):
                    run=folder / "vae", options=options)  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "latentia.recipes.latent_prior.SamplingOptions",
+            "latentia.models.latent_diffusion.SamplingOptions",
             functools.partial(SamplingOptions, steps=1),
         )
         latentia.train("latent_prior", autoencoder=folder / "vae", cond="label", width=16, depth=1,

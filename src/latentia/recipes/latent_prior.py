@@ -8,7 +8,6 @@ from latentia.core.errors import Error
 from latentia.core.schedules import cosine
 from latentia.data import Images, open_images
 from latentia.diffusion.path import PATHS
-from latentia.diffusion.sampling_options import SamplingOptions
 from latentia.models.latent_diffusion import CLUSTER_COLUMN, LatentDiffusion
 from latentia.nets.conditioning import LabelCondition
 from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser
@@ -63,8 +62,8 @@ def latent_prior(
     denoiser = (ConvDenoiser if len(shape) > 1 else MLPDenoiser)(shape, width=width, depth=depth)
     condition = LabelCondition(classes, denoiser.width) if classes else None
     column = cond or (CLUSTER_COLUMN if classes else None)
-    options, parts = SamplingOptions(guidance=guidance), (autoencoder, denoiser, PATHS[path]())
-    model = LatentDiffusion(*parts, condition, column, sampling=options)
+    parts = autoencoder, denoiser, PATHS[path](), condition, column
+    model = LatentDiffusion(*parts, guidance=guidance)
     adam = Adam(lr, schedule=cosine(warmup=0.02))
     return Plan(model, images, {"denoiser": adam}, batch, epochs, average=average)
 

@@ -7,7 +7,6 @@ from annotated_types import Ge
 from latentia.core.schedules import cosine
 from latentia.data import open_images
 from latentia.diffusion.path import PATHS
-from latentia.diffusion.sampling_options import SamplingOptions
 from latentia.models.latent_diffusion import LatentDiffusion
 from latentia.nets.conditioning import ImageCondition
 from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser
@@ -50,7 +49,7 @@ def paired_diffusion(
     input_shape = images.get_column_shape(cond)  # fails first if the images have no partners
     denoiser = (ConvDenoiser if len(shape) > 1 else MLPDenoiser)(shape, width=width, depth=depth)
     condition = ImageCondition(input_shape, denoiser.width)
-    options, parts = SamplingOptions(guidance=guidance), (autoencoder, denoiser, PATHS[path]())
-    model = LatentDiffusion(*parts, condition, cond, sampling=options)
+    parts = autoencoder, denoiser, PATHS[path](), condition, cond
+    model = LatentDiffusion(*parts, guidance=guidance)
     adam = Adam(lr, schedule=cosine(warmup=0.02))
     return Plan(model, images, {"denoiser": adam}, batch, epochs, average=average)

@@ -9,7 +9,6 @@ from latentia.core.errors import Error
 from latentia.core.schedules import cosine
 from latentia.data import open_images
 from latentia.diffusion.path import PATHS
-from latentia.diffusion.sampling_options import SamplingOptions
 from latentia.models.latent_diffusion import LatentDiffusion
 from latentia.nets.conditioning import LabelCondition
 from latentia.nets.image_unet import ImageUNet
@@ -59,8 +58,7 @@ def pixel_diffusion(
     net = ImageUNet(images.shape, _choose_channels(images.shape, width), depth)
     classes = len(images.get_class_names(cond)) if cond else 0
     condition = LabelCondition(classes, net.width) if classes else None
-    parts, options = (None, net, PATHS[path]()), SamplingOptions(guidance=guidance)
-    model = LatentDiffusion(*parts, condition, cond, sampling=options)
+    model = LatentDiffusion(None, net, PATHS[path](), condition, cond, guidance=guidance)
     adam = Adam(lr, schedule=cosine(warmup=0.02))
     return Plan(model, images, {"denoiser": adam}, batch, epochs, average=average)
 
