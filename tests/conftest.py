@@ -262,9 +262,8 @@ def narrow(monkeypatch):
     for name in networks:
         place = f"latentia.recipes.mnist_{name}"
         monkeypatch.setattr(place, narrow_network(resolve_name(place)))
-    for name in ("latent_prior", "paired_diffusion", "speckle_ldm", "pixel_diffusion"):
-        place = f"latentia.recipes.{name}.SamplingOptions"
-        monkeypatch.setattr(place, partial(resolve_name(place), steps=5))
+    place = "latentia.models.latent_diffusion.SamplingOptions"
+    monkeypatch.setattr(place, partial(resolve_name(place), steps=5))
 
 
 @pytest.fixture

@@ -158,7 +158,7 @@ def test_core_knows_torch_numpy_and_jaxtyping_only():
     allowed = {"torch", "numpy", "jaxtyping", "latentia", "annotated_types", "typing_extensions"}
     standard = {"typing", "types", "collections", "contextlib", "contextvars", "dataclasses"}
     standard |= {"difflib", "enum", "functools", "hashlib", "inspect", "math"}
-    standard |= {"contextlib", "errno", "getpass", "json", "platform", "shutil"}
+    standard |= {"errno", "getpass", "json", "operator", "platform", "shutil", "traceback"}
     standard |= {"importlib", "os", "pathlib", "re", "stat", "sys", "time", "shlex"}
     standard |= {"ctypes", "fcntl", "subprocess"}  # of one system each, inside a function
     modules = {

@@ -16,7 +16,7 @@ import torch
 
 import latentia
 from latentia.cli.main import main
-from latentia.core.contract import HasTrajectory, Model, get_autoencoder
+from latentia.core.contract import HasGenerator, HasTrajectory, Model, get_autoencoder
 from latentia.core.errors import Error
 from latentia.core.seeding import sample_normal_rows
 from latentia.data import open_images
@@ -65,12 +65,11 @@ def test_every_part_of_every_recipe_does_what_it_does_in_pytorch(name, tmp_path)
     model = model_of(name)
     expected = ["sampler"] if isinstance(model, HasTrajectory) else []
     expected += ["encoder", "decoder"] if get_autoencoder(model) else []
-    expected += ["generator"] if hasattr(model, "noise_shape") else []
+    expected += ["generator"] if isinstance(model, HasGenerator) else []
     found = onnx.split_model(model, SHAPE)
     assert [part.name for part in found] == expected
     drawn = found[0] if "sampler" in expected else found[-1]
-    shape = getattr(model, "noise_shape", None) or model.latent_shape
-    z = sample_normal_rows(3, shape, seed=1, purpose="prior")
+    z = sample_normal_rows(3, model.latent_shape, seed=1, purpose="prior")
     cond = {}
     if "condition" in drawn.inputs:
         cond = {"cond": drawn.inputs["condition"](3, torch.Generator().manual_seed(0))}
@@ -109,7 +108,7 @@ def runs(tmp_path_factory):
                    run=folder / "vae", options=options)  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "latentia.recipes.latent_prior.SamplingOptions",
+            "latentia.models.latent_diffusion.SamplingOptions",
             functools.partial(SamplingOptions, steps=1),
         )
         latentia.train("latent_prior", autoencoder=folder / "vae", cond="label", width=16, depth=1,

@@ -42,7 +42,7 @@ def test_pixels_share_one_unit_and_come_back_as_they_were(framed):
 @pytest.mark.report
 def test_every_command_takes_a_model_without_an_autoencoder(framed, tmp_path, capsys, monkeypatch):
     one_step = partial(SamplingOptions, steps=1)  # 16 steps of a U-Net take minutes to export
-    monkeypatch.setattr("latentia.recipes.pixel_diffusion.SamplingOptions", one_step)
+    monkeypatch.setattr("latentia.models.latent_diffusion.SamplingOptions", one_step)
     run = tmp_path / "run"
     opened = latentia.train("pixel_diffusion", data=framed, run=run, epochs=2, **SMALL)
     model = opened.model

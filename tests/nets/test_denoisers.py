@@ -16,7 +16,7 @@ WIDTH = 16
 PATTERN = (2, 9, 7)
 DENOISERS = {
     "unet": lambda: VectorUNet((24,), WIDTH, (4, 6, 8, 16)),
-    "plain unet": lambda: VectorUNet((24,), WIDTH, (4, 200), use_positions=False),
+    "shallow unet": lambda: VectorUNet((24,), WIDTH, (4, 200)),
     "mlp": lambda: MLPDenoiser((24,), WIDTH, depth=2),
     "conv": lambda: ConvDenoiser((3, 5, 4), WIDTH, channels=8, depth=2),
     "image unet": lambda: ImageUNet((3, 11, 6), (4, 8, 8), depth=1, width=WIDTH),

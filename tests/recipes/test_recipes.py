@@ -12,6 +12,7 @@ from PIL import Image
 import latentia
 from latentia.cli.arguments import list_docs, read_hints
 from latentia.core.contract import Batch, HasLatents, StepContext
+from latentia.core.parameters import PARAMETERS_SECTION
 from latentia.core.seeding import noise
 from latentia.recipes.mnist_fast import mnist_fast
 from latentia.runs import recipes
@@ -91,7 +92,8 @@ def test_a_recipe_says_what_it_is_and_every_knob_has_meaning_and_default(name):
         assert parameter.default is not inspect.Parameter.empty, knob
         assert list_docs(hints[knob]), knob
     lines = inspect.getsource(function).splitlines()
-    assert len(lines) <= 40
+    _, header, parameters = (inspect.getdoc(function) or "").partition(PARAMETERS_SECTION)
+    assert len(lines) - len((header + parameters).splitlines()) <= 40
 
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (3, 64, 48), (1, 96, 96), (5, 40, 56)]
@@ -141,10 +143,16 @@ def test_a_run_on_recorded_pairs_is_written_and_opened_again(tmp_path):
 def test_the_speed_run_starts_at_the_mean_image():
     plan = mnist_fast("digits")
     train = plan.images.split("train")
-    plan.model.setup(train.iterate_batches(100))
     with torch.no_grad():
         plan.model.decoder.layers[-1].weight.zero_()
     plan.model.eval()
     images = train.get_batch(slice(None)).image
     expected = (images.double().sum(0) + 0.5) / (len(images) + 1)
     assert torch.allclose(plan.model.sample(2).double(), expected.expand(2, -1, -1, -1), atol=1e-6)
+
+
+@pytest.mark.parametrize("modifier", [{"multirate": "0.1:10"}, {"cond": "label"}, {"iwae": 2}])
+def test_the_speed_run_takes_the_modifiers_of_its_vae(tmp_path, modifier):
+    data = {"data": "digits:60", "epochs": 1, "run": tmp_path / "run", "options": OPTIONS}
+    run = latentia.train("mnist_fast", **data, **modifier)
+    assert run.is_complete

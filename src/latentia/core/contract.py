@@ -262,10 +262,8 @@ class HasLatents(HasEncoder, HasDecoder, Protocol):
 
 
 @runtime_checkable
-class HasGenerator(Protocol):
+class HasGenerator(HasDecoder, Protocol):
     """A model whose generator maps noise to images in one pass."""
-
-    noise_shape: tuple[int, ...]
 
     def generate(self, z: Latents) -> ImageTensor: ...
 
@@ -296,5 +294,4 @@ def get_autoencoder(model: Any) -> Any:
 
 def get_decoder(model: Any) -> Any:
     """Return the model that decodes latents: a GAN, or the model that encodes; or None."""
-    is_gan = isinstance(model, HasGenerator) and isinstance(model, HasDecoder)
-    return model if is_gan else get_autoencoder(model)
+    return model if isinstance(model, HasGenerator) else get_autoencoder(model)

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import is_dataclass
 from types import NoneType, UnionType
@@ -16,13 +17,18 @@ from typing import (
     is_typeddict,
 )
 
-from annotated_types import BaseMetadata, Ge, Gt, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 from latentia.core.errors import Error
 from latentia.core.registry import ADVICE, Registry
 from latentia.core.text import abbreviate_list, suggest_name
 
-BOUNDS = {Ge: "at least {}", Gt: "more than {}", Le: "at most {}", Lt: "less than {}"}
+BOUNDS = {
+    Ge: (operator.ge, "at least {}"),
+    Gt: (operator.gt, "more than {}"),
+    Le: (operator.le, "at most {}"),
+    Lt: (operator.lt, "less than {}"),
+}
 MAX_INTEGER = 2**63
 TYPE_NAMES = {int: "a whole number", float: "a number", str: "a word", bool: "True or False"}
 TYPE_NAMES |= {NoneType: "None", list: "a list", dict: "an object of names and values"}
@@ -55,9 +61,9 @@ def describe_requirement(value: Any, hint: Any) -> str:
     if not _is_number(value):
         return ""
     bounds = _collect_bounds(hint)
-    if is_in_range(value) and all(_satisfies_bound(b, value) for b in bounds):
+    if is_in_range(value) and all(compare(value, limit) for compare, _, limit in bounds):
         return ""
-    limits = [BOUNDS[type(b)].format(_get_limit(b)) for b in bounds]
+    limits = [text.format(limit) for _, text, limit in bounds]
     if not is_in_range(value):
         limits.insert(0, "a finite number" if isinstance(value, float) else "less than 2**63")
     return " and ".join(limits)
@@ -162,18 +168,9 @@ def _matches_member(member: Any, value: Any) -> bool:
     return not _is_class(kind) or isinstance(value, (list, tuple) if kind is list else kind)
 
 
-def _collect_bounds(hint: Any) -> list[BaseMetadata]:
-    bounds = [m for m in getattr(hint, "__metadata__", ()) if type(m) in BOUNDS]
+def _collect_bounds(hint: Any) -> list[tuple[Callable[[Any, Any], bool], str, Any]]:
+    """Return comparison, text and limit of each bound of a hint."""
     if get_origin(hint) is Annotated:
-        return bounds
+        marks = [mark for mark in hint.__metadata__ if type(mark) in BOUNDS]
+        return [(*BOUNDS[type(m)], getattr(m, type(m).__name__.lower())) for m in marks]
     return [bound for member in get_args(hint) for bound in _collect_bounds(member)]
-
-
-def _get_limit(bound: Any) -> Any:
-    return getattr(bound, type(bound).__name__.lower())
-
-
-def _satisfies_bound(bound: Any, value: float) -> bool:
-    limit = _get_limit(bound)
-    checks = {Ge: value >= limit, Gt: value > limit, Le: value <= limit, Lt: value < limit}
-    return checks[type(bound)]

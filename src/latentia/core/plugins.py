@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import os
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 
@@ -85,11 +86,8 @@ def load_file(path: str, content: bytes | None = None) -> ModuleType:
 
 def describe_failure(error: BaseException, path: str) -> str:
     """Return the type and message of an exception, and the last line of a file that it passed."""
-    lines, frame = [], error.__traceback__
-    while frame:
-        if frame.tb_frame.f_code.co_filename == path:
-            lines.append(frame.tb_lineno)
-        frame = frame.tb_next
+    frames = traceback.walk_tb(error.__traceback__)
+    lines = [line for frame, line in frames if frame.f_code.co_filename == path]
     place = f", in line {lines[-1]}" if lines else ""
     return describe_exception(error) + place
 

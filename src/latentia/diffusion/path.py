@@ -63,10 +63,6 @@ class VariancePreservingPath:
 PATHS = {"linear": LinearPath, "variance-preserving": VariancePreservingPath}
 
 
-def broadcast_to_latents(values: Tensor, z: Tensor) -> Tensor:
-    """Reshape (b,) to (b, 1, ...), as many dimensions as z."""
-    return values.reshape(-1, *[1] * (z.dim() - 1))
-
-
 def broadcast_coefficients(coefficients: PathCoefficients, z: Tensor) -> PathCoefficients:
-    return PathCoefficients(*(broadcast_to_latents(value, z) for value in coefficients))
+    """Reshape each (b,) to (b, 1, ...), as many dimensions as z."""
+    return PathCoefficients(*(x.reshape(-1, *[1] * (z.dim() - 1)) for x in coefficients))

@@ -131,7 +131,7 @@ def split_model(model: Any, shape: Sequence[int]) -> list[ModelPart]:
             with use_columns(model, dict.fromkeys([column], *label) if label else {}):
                 return model.generate(noise).clamp(0, 1)
 
-        inputs = {"noise": make_normal_sampler(model.noise_shape)} | labels
+        inputs = {"noise": make_normal_sampler(model.latent_shape)} | labels
         module = FunctionModule(generate, model)  # pyright: ignore
         return [ModelPart("generator", module, inputs, ("image",), metadata)]
     raise Error(

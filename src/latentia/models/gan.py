@@ -63,8 +63,7 @@ class GAN(ConditionalModel):
         super().__init__()
         self.generator, self.critic, self.loss = generator, critic, loss
         self.gamma, self.sigmoid_output = gamma, sigmoid_output
-        self.noise_shape: tuple[int, ...] = tuple(generator.latent_shape)  # pyright: ignore
-        self.latent_shape = self.noise_shape
+        self.latent_shape: tuple[int, ...] = tuple(generator.latent_shape)  # pyright: ignore
         self.meter, self.augment = Monitors(MONITOR_NAMES), Augmentation()
 
     def players(self) -> dict[str, Player]:
@@ -76,7 +75,7 @@ class GAN(ConditionalModel):
     @with_columns
     def shared(self, batch: Batch, context: StepContext) -> ImageTensor:
         """Generate the step's images, with their graph to the generator."""
-        return self.generate(noise(context, "generator", self.noise_shape, batch.image))
+        return self.generate(noise(context, "generator", self.latent_shape, batch.image))
 
     @with_columns
     def critic_terms(self, batch: Batch, context: StepContext, shared: ImageTensor) -> Terms:
@@ -130,7 +129,7 @@ class GAN(ConditionalModel):
         self, n: int, *, seed: int = 0, cond: Tensor | None = None, temperature: float = 1.0
     ) -> Latents:
         """Return the latents that `sample` decodes."""
-        return temperature * sample_normal_rows(n, self.noise_shape, seed=seed, purpose="prior")
+        return temperature * sample_normal_rows(n, self.latent_shape, seed=seed, purpose="prior")
 
     def sample(
         self, n: int, *, seed: int = 0, cond: Tensor | None = None, temperature: float = 1.0

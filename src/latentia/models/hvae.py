@@ -28,14 +28,12 @@ class _PosteriorTensors(NamedTuple):
 class LadderPosterior(_PosteriorTensors):
     """q(z | image), a Gaussian of each level that depends on the draws of the levels above.
 
-    Mean and log-variance are those of each level given the means of the levels above.
+    Mean and log-variance are those of each level given the means of the levels above, and so is
+    the KL to the prior; `condition(z)` has it at z.
     """
 
     decoder: ClassVar[LadderDecoder]  # of the model that encoded: see `HVAE.infer_means`
-
-    @property
-    def sd(self) -> Latents:
-        return (0.5 * self.logvar).exp()
+    sd, kl_per_dim, kl = DiagonalGaussian.sd, DiagonalGaussian.kl_per_dim, DiagonalGaussian.kl
 
     def sample(self, noise: Latents) -> Latents:
         """Draw the levels from the top down, reparameterised."""
@@ -48,14 +46,6 @@ class LadderPosterior(_PosteriorTensors):
     def _infer(self, values: Tensor, is_noise: bool) -> tuple[DiagonalGaussian, Latents, Tensor]:
         features = self.features.expand(len(values), -1)  # one image may have many draws
         return self.decoder.infer(features, values, is_noise=is_noise)
-
-    def kl_per_dim(self) -> Latents:
-        """KL to the prior per latent dimension at the means, nats; `condition(z)` has it at z."""
-        return DiagonalGaussian(self.mean, self.logvar).kl_per_dim()
-
-    def kl(self) -> PerImage:
-        """KL to the prior at the means, nats per image."""
-        return self.kl_per_dim().flatten(1).sum(1)
 
     def log_ratio(self, z: Latents) -> PerImage:
         """Log ratio of this density to that of the prior at z, nats, exact."""

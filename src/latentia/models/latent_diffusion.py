@@ -52,7 +52,7 @@ class LatentDiffusion(Model):
     path : path from data to noise
     condition : encoder of the values of `column`
     column : column of the condition; CLUSTER_COLUMN: k-means (Hu et al. 2023, arXiv 2210.06462)
-    drop_probability, sampling : share of conditions dropped in training; default of `sample`
+    drop_probability, guidance : share of conditions dropped in training; default of `sample`
 
     Examples
     --------
@@ -78,14 +78,14 @@ class LatentDiffusion(Model):
         condition: Condition | None = None,
         column: str | None = None,
         drop_probability: float = 0.1,
-        sampling: SamplingOptions | None = None,
+        guidance: float = 1.0,
     ):
         super().__init__()
         autoencoder = autoencoder or Pixels(denoiser.latent_shape)  # pyright: ignore
         self.__dict__["autoencoder"] = autoencoder.eval().requires_grad_(False)  # pyright: ignore
         self.denoiser, self.condition = denoiser, condition
         self.path, self.column, self.drop_probability = path, column, drop_probability
-        self.sampling = sampling or SamplingOptions()
+        self.sampling = SamplingOptions(guidance=guidance)
         self.num_classes = count = condition.num_classes if condition is not None else 0
         self.latent_shape: tuple[int, ...] = tuple(autoencoder.latent_shape)  # pyright: ignore
         self.posterior_type: Any = DiagonalGaussian  # what the autoencoder returns, from `setup` on

@@ -123,17 +123,16 @@ class PhotoVAE(VAE):
         labels: list[Tensor] = []
         sample = ImageSample(MAX_VALUES // len(views))
         for batch in batches:
-            is_first = self.reads_features and not sample.count
-            if is_first and not is_stored(batch.image[:1], self.network):
-                print_note(NOTE)
             marked = mark_missing(batch)
-            sample.add(marked)
-            if self.condition and self.decoder.label_effect:
-                labels.append(self.condition.encode(batch.columns[self.condition.column]))
-                self.decoder.label_effect.add(labels[-1], marked.flatten(1))
+            if effect := self.decoder.label_effect:
+                labels.append(effect.condition.encode(batch.columns[effect.condition.column]))
+                effect.add(labels[-1], marked.flatten(1))
             if self.reads_features:
+                if not sample.count and not is_stored(batch.image[:1], self.network):
+                    print_note(NOTE)
                 for view, parts in zip(views, features, strict=True):
                     parts += self._extract_features(view(batch.image))
+            sample.add(marked)
         images = sample.images
         if effect := self.decoder.label_effect:
             effect.fit()
@@ -146,9 +145,9 @@ class PhotoVAE(VAE):
             self._use_closed_form(pixels, pixels[:, :0])
             return {}
         rows = [torch.cat(parts) for parts in features]
-        if self.condition and self.feature_effect:
-            of_mirrored = LabelEffect(self.condition, len(self.feature_mean))
-            pairs = zip((self.feature_effect, of_mirrored), rows, strict=False)
+        if effect := self.feature_effect:
+            of_mirrored = LabelEffect(effect.condition, len(self.feature_mean))
+            pairs = zip((effect, of_mirrored), rows, strict=False)
             rows = [effect.separate(torch.cat(labels), each) for effect, each in pairs]
         mean, projection = fit_feature_axes(torch.cat(rows), len(self.projection.T))
         rows = [(each - mean) @ projection for each in rows]

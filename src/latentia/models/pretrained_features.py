@@ -46,7 +46,8 @@ def load_network() -> EfficientNetLite0:
         )
     with restore_global_generators():  # or this first call would change what is drawn next
         network = EfficientNetLite0()
-    network.load_state_dict(fold_batch_norms(torch.load(path, weights_only=True)))
+    folded = fold_batch_norms(torch.load(path, weights_only=True))
+    network.load_state_dict(dict(zip(network.state_dict(), folded, strict=True)))
     # channels last: half the time on a CPU
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     return network.eval()

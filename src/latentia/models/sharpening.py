@@ -79,18 +79,18 @@ class Sharpener(nn.Module):
         leaf = refined.detach().requires_grad_()
         error = 0.5 * to_float32(leaf - pair.images).square().flatten(1).sum(1)
         adversarial = self.loss.generator_loss(None, self.critic(leaf))
-        terms = {"error": (error, Role.PENALTY), "adversarial": (adversarial, Role.ADVERSARIAL)}
-        gradients = [torch.autograd.grad(value.sum(), leaf)[0] for value, _ in terms.values()]
+        values = error, adversarial
+        gradients = [torch.autograd.grad(value.sum(), leaf)[0] for value in values]
         squares = torch.stack([to_float64(each).square().sum() for each in gradients])
         norms = all_reduce_sum(squares).sqrt()  # over the batch of all processes
         weight = GRADIENT_RATIO * norms[0] / norms[1].clamp_min(1e-12)
-        weighted = {
-            name: Term(factor, with_known_gradient(value, [refined], [gradient]), role)
-            for (name, (value, role)), gradient, factor in zip(
-                terms.items(), gradients, (1.0, weight), strict=True
-            )
-        }
-        return pair.spread_terms(weighted)
+        error, adversarial = (
+            with_known_gradient(value, [refined], [gradient])
+            for value, gradient in zip(values, gradients, strict=True)
+        )
+        terms = {"error": Term(1.0, error, Role.PENALTY)}
+        terms["adversarial"] = Term(weight, adversarial, Role.ADVERSARIAL)
+        return pair.spread_terms(terms)
 
     @torch.no_grad()
     def refine(self, images: ImageTensor) -> ImageTensor:

@@ -230,12 +230,12 @@ class VAE(ConditionalModel):
 
         Missing pixels stay as they are.
         """
-        posterior, shape, mask = self.encode(images), self.latent_shape, get_mask(self)
-        if seed is None:
-            return keep_missing(self.decode(posterior.mean), images, mask)
-        eps = sample_normal_rows(len(images), shape, seed=seed, purpose="reconstruct")
-        z = posterior.sample(eps.to(posterior.mean))
-        return keep_missing(self.decode(z), images, mask)
+        posterior = self.encode(images)
+        z, shape = posterior.mean, self.latent_shape
+        if seed is not None:
+            eps = sample_normal_rows(len(images), shape, seed=seed, purpose="reconstruct")
+            z = posterior.sample(eps.to(z))
+        return keep_missing(self.decode(z), images, get_mask(self))
 
     def sample(
         self, n: int, *, seed: int = 0, cond: Tensor | None = None, temperature: float = 1.0

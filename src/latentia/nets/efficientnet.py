@@ -1,6 +1,6 @@
 """EfficientNet-Lite0, a small classifier of photographs, whose pooled features compare images."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -85,38 +85,16 @@ class EfficientNetLite0(nn.Module):
         return self.head(x).mean((2, 3))
 
 
-def fold_batch_norms(published: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights of `EfficientNetLite0` from those published with batch norms.
+def fold_batch_norms(published: dict[str, Tensor]) -> Iterator[Tensor]:
+    """Yield weight and bias of each convolution, in order, from those published with batch norms.
 
     A batch norm that follows a convolution is a factor of its weight and a bias.
     """
-    return {
-        f"{ours}.{kind}": value
-        for ours, conv, norm in _pair_names()
-        for kind, value in zip(("weight", "bias"), _fold(published, conv, norm), strict=True)
-    }
-
-
-def _pair_names() -> Sequence[tuple[str, str, str]]:
-    """Names of each convolution here, of the published one, and of its batch norm."""
-    pairs = [("stem.0", "_conv_stem", "_bn0"), ("head.0", "_conv_head", "_bn1")]
-    n_blocks = sum(stage[0] for stage in STAGES)
-    for index in range(n_blocks):
-        parts = [("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")]
-        for layer, (conv, norm) in zip((0, 2, 4), parts, strict=True):
-            if index == 0:  # the only block without expansion
-                if layer == 0:
-                    continue
-                layer -= 2
-            prefix = f"_blocks.{index}."
-            pairs.append((f"blocks.{index}.layers.{layer}", prefix + conv, prefix + norm))
-    return pairs
-
-
-def _fold(published: dict[str, Tensor], conv: str, norm: str) -> tuple[Tensor, Tensor]:
-    mean, variance, weight, bias = (
-        published[f"{norm}.{name}"] for name in ("running_mean", "running_var", "weight", "bias")
-    )
-    factor = weight * torch.rsqrt(variance + BATCH_NORM_EPS)
-    folded = published[f"{conv}.weight"] * factor[:, None, None, None]
-    return folded, bias - mean * factor
+    convs = [value for value in published.values() if value.ndim == 4]
+    ends = ("running_mean", "running_var", "weight", "bias")
+    norms = [name.removesuffix(ends[0]) for name in published if name.endswith(ends[0])]
+    for conv, norm in zip(convs, norms, strict=True):
+        mean, variance, weight, bias = (published[norm + end] for end in ends)
+        factor = weight * torch.rsqrt(variance + BATCH_NORM_EPS)
+        yield conv * factor[:, None, None, None]
+        yield bias - mean * factor

@@ -118,10 +118,8 @@ class LadderDecoder(nn.Module):
 
     def forward(self, z: Latents) -> Float[Tensor, "b c h w"]:
         h = self.start.expand(z.shape[0], -1)
-        for k, (level, eps) in enumerate(
-            zip(self.levels, z.split(self.level_sizes, 1), strict=True)
-        ):
-            h = level(self.upsample_state(h, k), eps)
+        for k, eps in enumerate(z.split(self.level_sizes, 1)):
+            h = self.levels[k](self.upsample_state(h, k), eps)
         return self.decode_state(h)
 
     def infer(
@@ -133,17 +131,12 @@ class LadderDecoder(nn.Module):
         computed; zeros give the mean of each level.
         """
         h, posteriors, latents = self.start.expand(values.shape[0], -1), [], []
-        parts = zip(
-            self.levels,
-            values.split(self.level_sizes, 1),
-            self.split_features(features),
-            strict=True,
-        )
-        for k, (level, level_values, level_features) in enumerate(parts):
+        parts = zip(values.split(self.level_sizes, 1), self.split_features(features), strict=True)
+        for k, (level_values, level_features) in enumerate(parts):
             h = self.upsample_state(h, k)
-            posterior = level.condition(h, level_features)  # pyright: ignore
+            posterior = self.levels[k].condition(h, level_features)  # pyright: ignore
             eps = posterior.sample(level_values) if is_noise else level_values
-            h = level(h, eps)
+            h = self.levels[k](h, eps)
             posteriors.append(posterior)
             latents.append(eps)
         mean, logvar = (torch.cat(each, 1) for each in zip(*posteriors, strict=True))

@@ -21,19 +21,14 @@ class VectorUNet(Denoiser):
     """U-Net with self-attention at the bottleneck and concatenated skips.
 
     Convolutions of width 4 and stride 2 go down. Nearest-neighbour doublings and convolutions of
-    width 3 go up. After the first block a learned vector is added for each latent
-    (`use_positions`). The published figure shows none, but convolutions do not know positions: on
-    256 latents that are a function of the condition, the error after 400 steps was 0.18 with
-    and 0.37 without these vectors.
+    width 3 go up. After the first block a learned vector is added for each latent. The published
+    figure shows none, but convolutions do not know positions: on 256 latents that are a function of
+    the condition, the error after 400 steps was 0.18 with and 0.37 without these vectors.
     5,918,913 parameters at 512 latents and width 256, of which 32,768 are positions.
     """
 
     def __init__(
-        self,
-        latent_shape: Sequence[int],
-        width: int = 256,
-        channels: Sequence[int] = CHANNELS,
-        use_positions: bool = True,
+        self, latent_shape: Sequence[int], width: int = 256, channels: Sequence[int] = CHANNELS
     ):
         super().__init__(latent_shape, width)
         n_halvings, d = len(channels) - 1, get_vector_length(latent_shape)
@@ -46,7 +41,7 @@ class VectorUNet(Denoiser):
         *skips, bottom = channels
         pairs = itertools.pairwise([1, *skips])
         self.blocks = nn.ModuleList(ConvBlock(c_in, c_out, width) for c_in, c_out in pairs)
-        self.places = nn.Parameter(0.5 * torch.randn(channels[0], d)) if use_positions else None
+        self.places = nn.Parameter(0.5 * torch.randn(channels[0], d))
         self.down = nn.ModuleList(nn.Conv1d(c, c, 4, stride=2, padding=1) for c in skips)
         self.bottom = ConvBlock(skips[-1], bottom, width)
         self.attention = SelfAttention(bottom)
@@ -62,7 +57,7 @@ class VectorUNet(Denoiser):
         x, skips = z[:, None], []  # (b, 1, d)
         for block, down in zip(self.blocks, self.down, strict=True):
             x = block(x, embedding)  # (b, channels[k], d / 2^k)
-            if not skips and self.places is not None:
+            if not skips:
                 x = x + self.places  # (b, channels[0], d)
             skips.append(x)
             x = down(x)  # (b, channels[k], d / 2^(k + 1))

@@ -1,9 +1,7 @@
 """AutoencoderKL of diffusers, built from its config.json."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
-
-from typing_extensions import Doc
+from typing import Any
 
 from latentia.core.errors import Error
 from latentia.data import open_images
@@ -17,12 +15,15 @@ MODEL_CLASS = "AutoencoderKL"
 BLOCK_TYPES = {"down_block_types": "DownEncoderBlock2D", "up_block_types": "UpDecoderBlock2D"}
 
 
-def diffusers(
-    data: types.Data = None, config: Annotated[Any, Doc("content of config.json")] = None
-) -> Plan:
+def diffusers(data: types.Data = None, config: Any = None) -> Plan:
     """AutoencoderKL of diffusers (Rombach et al. 2022, arXiv 2112.10752); it is not trained here.
 
     Its sigma is unknown, so the distortion is the summed squared error.
+
+    Parameters
+    ----------
+    config
+        content of config.json
     """
     if not isinstance(config, Mapping):
         raise Error(

@@ -4,7 +4,6 @@ from math import gcd
 from typing import Annotated, Literal
 
 from annotated_types import Ge
-from typing_extensions import Doc
 
 from latentia.core.gaussian import DiagonalGaussian
 from latentia.core.schedules import constant, cosine, ramp_from
@@ -18,10 +17,6 @@ from latentia.training import Adam, Plan, recipe
 from latentia.training import parameter_types as types
 
 WIDTH_FACTORS = {4: (1, 2, 4), 8: (1, 2, 4, 4)}  # of the stages, by --factor
-ADVERSARIAL = Doc("norm of the adversarial gradient, as a fraction of the distortion's, at least 0")
-AdversarialWeight = Annotated[float, Ge(0), ADVERSARIAL]
-QUANTIZER = Doc("fsq: latents are codes, of 8x5x5x5 values with 4 channels")
-WIDTH = Doc("number of channels of the first stage and of the critic, at least 2")
 
 
 @recipe
@@ -29,13 +24,13 @@ def image_autoencoder(
     data: types.Data = "vehicles",
     size: types.Size = 64,
     channels: types.Channels = None,
-    factor: Annotated[Literal[4, 8], Doc("height of images divided by that of their latents")] = 8,
-    latent: Annotated[int, Ge(1), Doc("number of channels of the latents, at least 1")] = 4,
-    width: Annotated[int, Ge(2), WIDTH] = 32,
-    layers: Annotated[int, Ge(1), Doc("number of residual blocks in each stage, at least 1")] = 1,
-    quantizer: Annotated[Literal["none", "fsq"], QUANTIZER] = "none",
+    factor: Literal[4, 8] = 8,
+    latent: Annotated[int, Ge(1)] = 4,
+    width: Annotated[int, Ge(2)] = 32,
+    layers: Annotated[int, Ge(1)] = 1,
+    quantizer: Literal["none", "fsq"] = "none",
     beta: types.Beta = 1.0,
-    adversarial_weight: AdversarialWeight = 0.5,
+    adversarial_weight: Annotated[float, Ge(0)] = 0.5,
     feature_weight: types.FeatureWeight = 0.5,
     adversary_from: types.AdversaryFrom = 0.5,
     average: types.Average = 20_000.0,
@@ -50,6 +45,21 @@ def image_autoencoder(
     weighted by their gradients at the decoder's output. For grey images 3,883,142 parameters, and
     166,113 in the critic. With --quantizer fsq (Mentzer et al. 2023, arXiv 2309.15505) the rate is
     constant, and --beta has no effect.
+
+    Parameters
+    ----------
+    factor
+        height of images divided by that of their latents
+    latent
+        number of channels of the latents, at least 1
+    width
+        number of channels of the first stage and of the critic, at least 2
+    layers
+        number of residual blocks in each stage, at least 1
+    quantizer
+        fsq: latents are codes, of 8x5x5x5 values with 4 channels
+    adversarial_weight
+        norm of the adversarial gradient, as a fraction of the distortion's, at least 0
     """
     images = open_images(data, size=size, channels=channels)
     widths, shape = tuple(k * width for k in WIDTH_FACTORS[factor]), images.shape

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from annotated_types import Ge
-from typing_extensions import Doc
 
 from latentia.core.schedules import cosine, delayed, linear
 from latentia.data import open_images
@@ -19,9 +18,6 @@ from latentia.training import parameter_types as types
 
 WARMUP = 0.3  # share of the run after which the rate has its full weight, at all levels
 LOWER_WEIGHT = 20.0  # additional weight of the rate of lower levels at the start, in units of beta
-LEVELS = Doc("number of levels, at least 1: a vector on top, then maps, from coarse to fine")
-LATENT = Doc("number of latent dimensions of the top level, at least 1: the coordinates")
-MAPS = Doc("number of maps of latents of each level below the top, at least 1")
 
 
 @recipe
@@ -29,10 +25,10 @@ def image_hvae(
     data: types.Data = "vehicles",
     size: types.Size = None,
     channels: types.Channels = None,
-    levels: Annotated[int, Ge(1), LEVELS] = 4,
-    latent: Annotated[int, Ge(1), LATENT] = 32,
-    maps: Annotated[int, Ge(1), MAPS] = 4,
-    width: Annotated[int, Ge(1), Doc("number of channels of the layers, at least 1")] = 32,
+    levels: Annotated[int, Ge(1)] = 4,
+    latent: Annotated[int, Ge(1)] = 32,
+    maps: Annotated[int, Ge(1)] = 4,
+    width: Annotated[int, Ge(1)] = 32,
     likelihood: types.LikelihoodName = "auto",
     beta: types.Beta = 1.0,
     average: types.Average = 100_000.0,
@@ -47,6 +43,17 @@ def image_hvae(
     the finest maps are left out; with more, several levels share a resolution. The weight of the
     rate rises from 0 to beta over the first 30 % of the run. Until then the levels below the top
     have a second weight, which falls from 20 times beta to 0, so that the top level learns first.
+
+    Parameters
+    ----------
+    levels
+        number of levels, at least 1: a vector on top, then maps, from coarse to fine
+    latent
+        number of latent dimensions of the top level, at least 1: the coordinates
+    maps
+        number of maps of latents of each level below the top, at least 1
+    width
+        number of channels of the layers, at least 1
     """
     images = open_images(data, size=size, channels=channels)
     distribution = create_likelihood(likelihood, images)

@@ -3,43 +3,29 @@
 from typing import Annotated
 
 from annotated_types import Ge
-from typing_extensions import Doc
 
 from latentia.core.errors import Error
 from latentia.core.schedules import cosine
-from latentia.core.text import Metavar
 from latentia.data import Images, open_images
 from latentia.diffusion.path import PATHS
-from latentia.diffusion.sampling_options import SamplingOptions
 from latentia.models.latent_diffusion import CLUSTER_COLUMN, LatentDiffusion
 from latentia.nets.conditioning import LabelCondition
 from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser
 from latentia.training import Adam, Plan, recipe
 from latentia.training import parameter_types as types
 
-SIZE = Doc("height and width in pixels, 64 or 64x48, of images for --autoencoder diffusers:DIR")
-ImageSize = Annotated[int | str | None, Metavar("SIZE"), SIZE]
-COLUMN = Doc("label column whose classes are the condition, such as label")
-Column = Annotated[str | None, Metavar("COLUMN"), COLUMN]
-CLUSTERS = Doc("number of groups of similar latents that are the condition if --cond is not given")
-Clusters = Annotated[int, Ge(0), CLUSTERS]
-GUIDANCE = Doc(
-    "strength of classifier-free guidance, at least 0; by default 1.25, or 1.5 with --cond"
-)
-Guidance = Annotated[float | None, Ge(0), GUIDANCE]
-
 
 @recipe
 def latent_prior(
     data: types.Data = None,
     autoencoder: types.Autoencoder = None,
-    size: ImageSize = None,
-    cond: Column = None,
+    size: int | str | None = None,
+    cond: str | None = None,
     path: types.PathName = "linear",
-    clusters: Clusters = 64,
-    guidance: Guidance = None,
-    width: Annotated[int, Ge(8), Doc("width of the denoiser's layers, at least 8")] = 512,
-    depth: Annotated[int, Ge(1), Doc("number of residual blocks of the denoiser")] = 4,
+    clusters: Annotated[int, Ge(0)] = 64,
+    guidance: Annotated[float | None, Ge(0)] = None,
+    width: Annotated[int, Ge(8)] = 512,
+    depth: Annotated[int, Ge(1)] = 4,
     average: types.Average = 500_000.0,
     lr: types.LearningRate = 1e-3,
     batch: types.BatchSize = 512,
@@ -51,6 +37,21 @@ def latent_prior(
     arXiv 2006.11239). For 16 latent dimensions 4.8 million parameters.
     Expect, over mnist_conv_vae (3 seeds): Fréchet distance 5.8 to 7.4, by label 4.0 to 4.4; of
     N(0, I) 102, of the posteriors of held-out images 8.2: docs/benchmarks/prior.md.
+
+    Parameters
+    ----------
+    size : SIZE
+        height and width in pixels, 64 or 64x48, of images for --autoencoder diffusers:DIR
+    cond : COLUMN
+        label column whose classes are the condition, such as label
+    clusters
+        number of groups of similar latents that are the condition if --cond is not given
+    guidance
+        strength of classifier-free guidance, at least 0; by default 1.25, or 1.5 with --cond
+    width
+        width of the denoiser's layers, at least 8
+    depth
+        number of residual blocks of the denoiser
     """
     images, shape = open_images(data), autoencoder.latent_shape
     classes = count_classes(images, cond, clusters)
@@ -61,8 +62,8 @@ def latent_prior(
     denoiser = (ConvDenoiser if len(shape) > 1 else MLPDenoiser)(shape, width=width, depth=depth)
     condition = LabelCondition(classes, denoiser.width) if classes else None
     column = cond or (CLUSTER_COLUMN if classes else None)
-    options, parts = SamplingOptions(guidance=guidance), (autoencoder, denoiser, PATHS[path]())
-    model = LatentDiffusion(*parts, condition, column, sampling=options)
+    parts = autoencoder, denoiser, PATHS[path](), condition, column
+    model = LatentDiffusion(*parts, guidance=guidance)
     adam = Adam(lr, schedule=cosine(warmup=0.02))
     return Plan(model, images, {"denoiser": adam}, batch, epochs, average=average)
 

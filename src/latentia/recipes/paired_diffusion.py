@@ -3,13 +3,10 @@
 from typing import Annotated
 
 from annotated_types import Ge
-from typing_extensions import Doc
 
 from latentia.core.schedules import cosine
-from latentia.core.text import Metavar
 from latentia.data import open_images
 from latentia.diffusion.path import PATHS
-from latentia.diffusion.sampling_options import SamplingOptions
 from latentia.models.latent_diffusion import LatentDiffusion
 from latentia.nets.conditioning import ImageCondition
 from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser
@@ -21,11 +18,11 @@ from latentia.training import parameter_types as types
 def paired_diffusion(
     data: types.Data = None,
     autoencoder: types.Autoencoder = None,
-    cond: Annotated[str, Metavar("COLUMN"), Doc("column of images to draw from")] = "input",
+    cond: str = "input",
     path: types.PathName = "linear",
-    guidance: Annotated[float, Ge(0), Doc("strength of guidance; 1: as trained")] = 1.0,
-    width: Annotated[int, Ge(8), Doc("width of the denoiser's layers, at least 8")] = 512,
-    depth: Annotated[int, Ge(1), Doc("number of residual blocks of the denoiser")] = 4,
+    guidance: Annotated[float, Ge(0)] = 1.0,
+    width: Annotated[int, Ge(8)] = 512,
+    depth: Annotated[int, Ge(1)] = 4,
     average: types.Average = 20_000.0,
     lr: types.LearningRate = 1e-3,
     batch: types.BatchSize = 128,
@@ -36,12 +33,23 @@ def paired_diffusion(
     Flow matching (Lipman et al. 2023, arXiv 2210.02747) in the latents of a VAE that was trained on
     --data pairs:INPUT:TARGET, whose images are the targets. Convolutions encode the input (Rombach
     et al. 2022). Several draws for one input differ where it leaves the target open.
+
+    Parameters
+    ----------
+    cond : COLUMN
+        column of images to draw from
+    guidance
+        strength of guidance; 1: as trained
+    width
+        width of the denoiser's layers, at least 8
+    depth
+        number of residual blocks of the denoiser
     """
     images, shape = open_images(data), autoencoder.latent_shape
     input_shape = images.get_column_shape(cond)  # fails first if the images have no partners
     denoiser = (ConvDenoiser if len(shape) > 1 else MLPDenoiser)(shape, width=width, depth=depth)
     condition = ImageCondition(input_shape, denoiser.width)
-    options, parts = SamplingOptions(guidance=guidance), (autoencoder, denoiser, PATHS[path]())
-    model = LatentDiffusion(*parts, condition, cond, sampling=options)
+    parts = autoencoder, denoiser, PATHS[path](), condition, cond
+    model = LatentDiffusion(*parts, guidance=guidance)
     adam = Adam(lr, schedule=cosine(warmup=0.02))
     return Plan(model, images, {"denoiser": adam}, batch, epochs, average=average)

@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Annotated, Literal
 
 from annotated_types import Ge
-from typing_extensions import Doc
 
 from latentia.core.schedules import cosine
 from latentia.data import Images, open_images
@@ -17,28 +16,6 @@ from latentia.nets.principal import PrincipalDecoder, PrincipalEncoder
 from latentia.training import Adam, Plan, recipe
 from latentia.training import parameter_types as types
 
-FEATURES = Doc(
-    "what the latents carry beside the pixels: efficientnet for the features of a pretrained "
-    "network (needs latentia[photos]), none for images unlike photographs"
-)
-WEIGHT = Doc(
-    "weight of the features, at least 0: a larger one tells classes better and pixels worse; by "
-    "default as large as a squared error of 1.15 times that of pixel PCA allows"
-)
-AUGMENT = Doc(
-    "what training also shows: flip for mirrored images, not of digits or text; shift for images "
-    "shifted by at most 3 pixels"
-)
-SHARPEN = Doc(
-    "samples: a second network, taught by a critic, adds fine details to drawn images; none: there "
-    "is no such network; latents and reconstructions are the same with both"
-)
-Augment = Literal["none", "flip", "shift", "flip,shift"]
-
-EXTERNAL = Doc(
-    "leave the pretrained network out of the run folder (13 MB), which then needs its package"
-)
-
 
 @recipe
 def photo_vae(
@@ -46,12 +23,12 @@ def photo_vae(
     size: types.Size = None,
     channels: types.Channels = None,
     latent: types.Latent = 64,
-    features: Annotated[Literal["efficientnet", "none"], FEATURES] = "efficientnet",
-    weight: Annotated[float | None, Ge(0), WEIGHT] = None,
-    augment: Annotated[Augment, AUGMENT] = "none",
-    sharpen: Annotated[Literal["none", "samples"], SHARPEN] = "none",
-    external_features: Annotated[bool, EXTERNAL] = False,
-    width: Annotated[int, Ge(1), Doc("width of the layers, at least 1")] = 16,
+    features: Literal["efficientnet", "none"] = "efficientnet",
+    weight: Annotated[float | None, Ge(0)] = None,
+    augment: Literal["none", "flip", "shift", "flip,shift"] = "none",
+    sharpen: Literal["none", "samples"] = "none",
+    external_features: bool = False,
+    width: Annotated[int, Ge(1)] = 16,
     likelihood: types.LikelihoodName = "auto",
     average: types.Average = 30_000.0,
     lr: types.LearningRate = 1e-3,
@@ -61,6 +38,25 @@ def photo_vae(
     """VAE of photographs, whose latents carry pixels and the features of a pretrained network.
 
     It starts from probabilistic PCA (Tipping & Bishop 1999) of both, and adds residual networks.
+
+    Parameters
+    ----------
+    features
+        what the latents carry beside the pixels: efficientnet for the features of a pretrained
+        network (needs latentia[photos]), none for images unlike photographs
+    weight
+        weight of the features, at least 0: a larger one tells classes better and pixels worse; by
+        default as large as a squared error of 1.15 times that of pixel PCA allows
+    augment
+        what training also shows: flip for mirrored images, not of digits or text; shift for images
+        shifted by at most 3 pixels
+    sharpen
+        samples: a second network, taught by a critic, adds fine details to drawn images; none:
+        there is no such network; latents and reconstructions are the same with both
+    external_features
+        leave the pretrained network out of the run folder (13 MB), which then needs its package
+    width
+        width of the layers, at least 1
     """
     images = open_images(data, size=size, channels=channels)
     distribution = create_likelihood(likelihood, images)

@@ -4,17 +4,14 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from annotated_types import Ge
-from typing_extensions import Doc
 
 from latentia.core.errors import Error
 from latentia.core.schedules import cosine
 from latentia.data import open_images
 from latentia.diffusion.path import PATHS
-from latentia.diffusion.sampling_options import SamplingOptions
 from latentia.models.latent_diffusion import LatentDiffusion
 from latentia.nets.conditioning import LabelCondition
 from latentia.nets.image_unet import ImageUNet
-from latentia.recipes.latent_prior import Column
 from latentia.training import Adam, Plan, recipe
 from latentia.training import parameter_types as types
 
@@ -26,11 +23,11 @@ def pixel_diffusion(
     data: types.Data = "mnist",
     size: types.Size = None,
     channels: types.Channels = None,
-    cond: Column = None,
+    cond: str | None = None,
     path: types.PathName = "linear",
     guidance: Annotated[float, Ge(0)] = 1.0,
-    width: Annotated[int, Ge(8), Doc("channels of the largest maps, at least 8")] = 64,
-    depth: Annotated[int, Ge(1), Doc("residual blocks at each size of the maps")] = 2,
+    width: Annotated[int, Ge(8)] = 64,
+    depth: Annotated[int, Ge(1)] = 2,
     average: types.Average = 500_000.0,
     lr: types.LearningRate = 1e-3,
     batch: types.BatchSize = 128,
@@ -44,9 +41,15 @@ def pixel_diffusion(
 
     Parameters
     ----------
+    cond : COLUMN
+        label column whose classes are the condition, such as label
     guidance
         strength of classifier-free guidance in samples with --cond, at least 0; 1 is the model as
         trained
+    width
+        channels of the largest maps, at least 8
+    depth
+        residual blocks at each size of the maps
     """
     images = open_images(data, size=size, channels=channels)
     _check_size(images.shape)
@@ -55,8 +58,7 @@ def pixel_diffusion(
     net = ImageUNet(images.shape, _choose_channels(images.shape, width), depth)
     classes = len(images.get_class_names(cond)) if cond else 0
     condition = LabelCondition(classes, net.width) if classes else None
-    parts, options = (None, net, PATHS[path]()), SamplingOptions(guidance=guidance)
-    model = LatentDiffusion(*parts, condition, cond, sampling=options)
+    model = LatentDiffusion(None, net, PATHS[path](), condition, cond, guidance=guidance)
     adam = Adam(lr, schedule=cosine(warmup=0.02))
     return Plan(model, images, {"denoiser": adam}, batch, epochs, average=average)
 

@@ -7,7 +7,6 @@ from annotated_types import Ge
 from latentia.core.schedules import cosine
 from latentia.data import open_images
 from latentia.diffusion.path import PATHS
-from latentia.diffusion.sampling_options import SamplingOptions
 from latentia.models.latent_diffusion import LatentDiffusion
 from latentia.nets.conditioning import ImageCondition
 from latentia.nets.denoiser import MLPDenoiser
@@ -48,7 +47,7 @@ def speckle_ldm(
     shape = images.get_column_shape("pattern")  # fails first if the images have no patterns
     net = (VectorUNet if denoiser == "unet" else MLPDenoiser)(autoencoder.latent_shape)
     condition = ImageCondition(shape, net.width)
-    options = SamplingOptions(guidance=guidance)
-    model = LatentDiffusion(autoencoder, net, PATHS[path](), condition, "pattern", sampling=options)
+    parts = autoencoder, net, PATHS[path](), condition, "pattern"
+    model = LatentDiffusion(*parts, guidance=guidance)
     adam = Adam(lr, schedule=cosine(warmup=0.02))
     return Plan(model, images, {"denoiser": adam}, batch, epochs, average=average)

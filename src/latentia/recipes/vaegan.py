@@ -3,7 +3,6 @@
 from typing import Annotated, Literal
 
 from annotated_types import Ge
-from typing_extensions import Doc
 
 from latentia.core.schedules import cosine, delayed, linear, ramp_from
 from latentia.data import open_images
@@ -13,21 +12,6 @@ from latentia.nets.vaegan import BATCH_STATISTICS_NORM, make_vaegan_networks
 from latentia.training import Adam, Plan, recipe
 from latentia.training import parameter_types as types
 
-AdversarialWeight = Annotated[
-    float | Literal["published"],
-    Ge(0),
-    Doc(
-        "ratio of the adversarial term's gradient to the distortion's, at least 0; 0 trains no "
-        "critic; published weights the term by 1 / batch, and no other option of the critic counts"
-    ),
-]
-AdversaryEvery = Annotated[int, Ge(1), Doc("number of steps from one with the critic to the next")]
-RECONSTRUCTIONS = Doc(
-    "weight, 0 to 1, of reconstructions among the critic's fakes, against samples"
-)
-Reconstructions = Annotated[types.Fraction, RECONSTRUCTIONS]
-Gamma = Annotated[float, Ge(0), Doc("weight of the critic's gradient penalties; 0 leaves them out")]
-
 
 @recipe
 def vaegan(
@@ -36,12 +20,12 @@ def vaegan(
     channels: types.Channels = None,
     latent: types.Latent = 128,
     beta: types.Beta = 0.5,
-    adversarial_weight: AdversarialWeight = 1.0,
+    adversarial_weight: Annotated[float | Literal["published"], Ge(0)] = 1.0,
     feature_weight: types.FeatureWeight = 1.0,
     adversary_from: types.AdversaryFrom = 0.75,
-    adversary_every: AdversaryEvery = 4,
-    reconstructions: Reconstructions = 1.0,
-    gamma: Gamma = 0.003,
+    adversary_every: Annotated[int, Ge(1)] = 4,
+    reconstructions: types.Fraction = 1.0,
+    gamma: Annotated[float, Ge(0)] = 0.003,
     average: types.Average = 20_000.0,
     lr: types.LearningRate = 1e-4,
     batch: types.BatchSize = 128,
@@ -53,6 +37,18 @@ def vaegan(
     one, which has BatchNorm). `--adversarial-weight published`: summed squared error (a Gaussian of
     sigma^2 = 1/2) and an adversarial weight of 1 / batch per image. A number sets the ratio of the
     gradients (docs/benchmarks/vaegan.md). `--size 64 --batch 32` suits a laptop.
+
+    Parameters
+    ----------
+    adversarial_weight
+        ratio of the adversarial term's gradient to the distortion's, at least 0; 0 trains no
+        critic; published weights the term by 1 / batch, and no other option of the critic counts
+    adversary_every
+        number of steps from one with the critic to the next
+    reconstructions
+        weight, 0 to 1, of reconstructions among the critic's fakes, against samples
+    gamma
+        weight of the critic's gradient penalties; 0 leaves them out
     """
     images = open_images(data, size=size, channels=channels)
     published = adversarial_weight == "published"

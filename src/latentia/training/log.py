@@ -38,9 +38,6 @@ class Log:
         self.events_path, self.timing_path = folder / "log.jsonl", folder / "timing.jsonl"
         self.sha256 = hashlib.sha256()  # of the rows so far
 
-    def count_bytes(self) -> int:
-        return self.events_path.stat().st_size if self.events_path.exists() else 0
-
     def truncate(self, metadata: Mapping[str, Any]) -> None:
         """Remove the rows written after the state with this metadata, from which a run resumes.
 
@@ -54,10 +51,12 @@ class Log:
 
     def describe_commit(self) -> dict[str, Any]:
         """Flush the rows to disk; return their length and digest for the state."""
+        length = 0
         if self.events_path.exists():
             with catch_write_errors(self.events_path):
                 sync_file(self.events_path)
-        return {"log_bytes": self.count_bytes(), "log_sha256": self.sha256.hexdigest()}
+            length = self.events_path.stat().st_size
+        return {"log_bytes": length, "log_sha256": self.sha256.hexdigest()}
 
     def write_event(self, event: Row) -> None:
         row = {"event": event.event_name, **event._asdict()}
