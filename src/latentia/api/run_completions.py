@@ -18,7 +18,7 @@ from latentia.models.latent_diffusion import LatentDiffusion
 from latentia.nets.column_condition import use_columns
 from latentia.report.rendered_images import RenderedImages
 from latentia.report.rendered_samples import render_completions
-from latentia.runs.sampling import format_condition, parse_condition
+from latentia.runs.sampling import parse_condition
 
 
 class RunCompletions(RunProjections):
@@ -128,8 +128,7 @@ class RunCompletions(RunProjections):
             observed = observed if own is None else observed.where(own > 0, 1)
         if bool(observed.all()):
             raise Error("No pixel is hidden; give --mask, a picture that is black where some are.")
-        text = None if cond is None else format_condition(cond)
-        target = None if text is None else parse_condition(self.folder, model, text, 1)
+        target = parse_condition(self.folder, model, cond, 1)
         options: Any = {"steps": steps, "seed": seed, "cond": target}
         with use_columns(model, columns, target):
             draws = complete_images(model, pixels, observed, samples, **options)

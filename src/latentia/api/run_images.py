@@ -11,6 +11,7 @@ from latentia.latents.directions import Direction
 from latentia.latents.principal_axes import Axes
 from latentia.latents.traversal import Traversal
 from latentia.report.rendered_images import reconstruct_images
+from latentia.runs.sampling import parse_condition
 
 
 class RunImages(RunPictures):
@@ -104,7 +105,8 @@ class RunImages(RunPictures):
         torch.Size([3, 1, 28, 28])
         """
         batch, _ = self._read_or_draw(images, n, split)
-        return reconstruct_images(self.autoencoder, batch, self._parse_condition(cond))
+        targets = parse_condition(self.folder, self.decoder, cond)
+        return reconstruct_images(self.autoencoder, batch, targets)
 
     def decode(self, z: Any, *, cond: Any = None) -> Float[Tensor, "n c h w"]:
         """Decode latents.

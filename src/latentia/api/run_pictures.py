@@ -22,7 +22,8 @@ from latentia.latents.traversal import Traversal, traverse_dims
 from latentia.report import rendered_images
 from latentia.report.rendered_images import RenderedImages
 from latentia.report.rendered_samples import render_samples
-from latentia.runs.sampling import format_condition
+from latentia.runs.image_names import caption_image, require_single
+from latentia.runs.sampling import parse_condition
 
 
 class RunPictures(RunDirections):
@@ -63,9 +64,8 @@ class RunPictures(RunDirections):
         """
         require_at_least("-n", n, 1)
         require_at_least("--seed", seed, 0)
-        text = None if cond is None else format_condition(cond)
         chosen = {name: value for name, value in sampling.items() if value is not None}
-        return render_samples(self.folder, self.model, n, seed, chosen, text, self._data)
+        return render_samples(self.folder, self.model, n, seed, chosen, cond, self._data)
 
     def plot_reconstructions(
         self, images: Any = None, *, n: int = 10, split: str | None = None, cond: Any = None
@@ -96,7 +96,8 @@ class RunPictures(RunDirections):
         torch.Size([6, 1, 28, 28])
         """
         batch, title = self._read_or_draw(images, n, split)
-        render, targets = rendered_images.render_reconstructions, self._parse_condition(cond)
+        targets = parse_condition(self.folder, self.decoder, cond)
+        render = rendered_images.render_reconstructions
         return render(self.folder, self.autoencoder, batch, title, targets)
 
     def plot_decoded(self, z: Any, *, cond: Any = None) -> RenderedImages:
@@ -242,7 +243,9 @@ class RunPictures(RunDirections):
         >>> latentia.load("runs/digits").plot_attribution(0, dims=2).save("map.svg").name
         'map.svg'
         """
-        pixels, name, columns = self._read_image(image, split)
+        names, _, pixels, columns = self._read_images(image, split)
+        require_single(pixels)
+        name = caption_image(names[0], split)
         table, render = self._training_table, rendered_images.render_attributions
         chosen_dims = choose_dims(dims, table.dims_by_kl)
         with self._use_labels(columns):
@@ -264,7 +267,9 @@ class RunPictures(RunDirections):
         cond: Any,
         direction: Direction | None,
     ) -> tuple[Traversal, Tensor, str]:
-        (pixels, name, columns), mean = self._read_point(image, split, cond)
+        (names, _, pixels, columns), mean = self._read_points(image, split, cond)
+        require_single(pixels)
+        name = caption_image(names[0], split) if mean is None else f"latents {names[0]}"
         model, table = self._choose_model(mean), self._latent_range
         if direction:
             with self._use_labels(columns, cond):

@@ -228,7 +228,7 @@ class RunSession:
         latents = f"--latents={text}" if is_short else "--latents=latents.json"
         if self.condition and cond is None:
             cond = self.format_label(self.condition.typical)
-        target = None if cond is None else parse_condition(self.run, model, cond, len(z))
+        target = parse_condition(self.run, model, cond, len(z))
         with use_columns(model, {}, target):
             images = rendered_images.render_latents(self.run, model, z)
         flags = [] if cond is None else ["--cond", cond]

@@ -1,6 +1,7 @@
 """Read images for a run: new ones, or its own by file, key or row number."""
 
 from collections.abc import Iterable
+from itertools import chain
 from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,27 +42,28 @@ def read_images(
     """
     is_single = isinstance(images, str | Path) or is_array(images) or is_pillow_image(images)
     images = () if images is None else images
-    names: list[str] = []
-    keys: list[str | None] = []
-    pixels: list[Tensor] = []
-    columns: list[dict[str, Tensor]] = []
+    parts, count = [], 0
     for image in images if isinstance(images, Iterable) and not is_single else [images]:
         if isinstance(image, str | Path | Integral):
-            key, (batch, labels) = resolve_image(run, str(image), split_name, data)
-            names.append(str(image))
+            key, (pixels, labels) = resolve_image(run, str(image), split_name, data)
+            parts.append(NamedImages([str(image)], [key], pixels, labels))
         else:
-            key = None
             preprocessing = Images.from_metadata(run.metadata["images"]).preprocessing
-            batch, labels = read_batch(image, preprocessing)
-            names += [str(len(names) + k) for k in range(len(batch))]
-        keys += [key] * len(batch)
-        pixels.append(batch)
-        columns.append(labels)
-    if not pixels:
+            pixels, labels = read_batch(image, preprocessing)
+            names = [str(count + k) for k in range(len(pixels))]
+            parts.append(NamedImages(names, [None] * len(names), pixels, labels))
+        count += len(pixels)
+    if not parts:
         raise Error("No image was given; give at least one file, key, row number or array.")
-    common = set.intersection(*(set(each) for each in columns))
+    return join_images(parts)
+
+
+def join_images(parts: Iterable[NamedImages]) -> NamedImages:
+    """Return all images in one, with the labels that all have."""
+    names, keys, pixels, columns = zip(*parts, strict=True)
+    common = set.intersection(*map(set, columns))
     labels = {name: torch.cat([each[name] for each in columns]) for name in common}
-    return NamedImages(names, keys, torch.cat(pixels), labels)
+    return NamedImages([*chain(*names)], [*chain(*keys)], torch.cat(pixels), labels)
 
 
 def require_single(pixels: Tensor) -> None:
