@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from latentia.api.run_clusters import RunClusters
+from latentia.api.run_tables import RunTables
 from latentia.core.errors import Error, convert_errors
 from latentia.core.label_kinds import encode_column
 from latentia.core.text import abbreviate_list
@@ -22,7 +22,7 @@ from latentia.report.tile_map import render_map
 UNMAPPED_COLUMNS = "key", "encoder"  # names, and one value for all images
 
 
-class RunMaps(RunClusters):
+class RunMaps(RunTables):
     """Maps over images that were read as tiles."""
 
     def plot_map(self, image: str | Path, column: str, *, latents: Any = None) -> RenderedImages:
