@@ -81,23 +81,16 @@ def compare_probes(
     return pairs
 
 
-def probe_columns(
-    fitted: tuple[Split, Float[np.ndarray, "n d"]],
-    held_out: tuple[Split, Float[np.ndarray, "m d"]],
-    seed: int = 0,
-) -> dict[str, Probe]:
-    """Fit a linear probe of each label to the coordinates of one split, and score it on another."""
-    probes = {name: probe_column(name, fitted, held_out, seed) for name in fitted[0].columns}
-    return {name: probe for name, probe in probes.items() if probe is not None}
-
-
 def probe_column(
     name: str,
     fitted: tuple[Split, Float[np.ndarray, "n d"]],
     held_out: tuple[Split, Float[np.ndarray, "m d"]],
     seed: int = 0,
 ) -> Probe | None:
-    """Do the same for one label; None if no probe can read it."""
+    """Fit a linear probe of a label to the coordinates of one split, and score it on another.
+
+    None: no probe can read it.
+    """
     sets, kind = [], ""
     with suppress(Error):
         for split, means in (fitted, held_out):
