@@ -189,8 +189,7 @@ class RunImages(RunPictures):
         >>> run.traverse(0, dims=2, steps=5).images.shape
         torch.Size([2, 5, 1, 28, 28])
         """
-        direction = self._choose_direction(toward, dims, axes)
-        return self._traverse(image, dims, steps, split, axes, cond, direction)[0]
+        return self._traverse(image, dims, steps, split, axes, toward, cond)[0]
 
     def interpolate(
         self,

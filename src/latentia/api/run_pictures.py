@@ -167,9 +167,8 @@ class RunPictures(RunDirections):
         >>> picture.save("traversal.gif").name
         'traversal.gif'
         """
-        direction = self._choose_direction(toward, dims, axes)
-        arguments = image, dims, steps, split, axes, cond, direction
-        traversal, pixels, name = self._traverse(*arguments)
+        arguments = image, dims, steps, split, axes, toward, cond
+        traversal, pixels, name, direction = self._traverse(*arguments)
         n, render = len(self._latent_range.mean), rendered_images.render_traversal
         if direction:
             names = [f"the direction of {direction.toward}"]
@@ -264,25 +263,28 @@ class RunPictures(RunDirections):
         steps: int,
         split: str | None,
         axes: Axes,
+        toward: str | Direction | None,
         cond: Any,
-        direction: Direction | None,
-    ) -> tuple[Traversal, Tensor, str]:
+    ) -> tuple[Traversal, Tensor, str, Direction | None]:
+        """Return a traversal, its image with a name, and the direction if it follows one."""
+        direction = self._choose_direction(toward, dims, axes)
         (names, _, pixels, columns), mean = self._read_points(image, split, cond)
         require_single(pixels)
         name = caption_image(names[0], split) if mean is None else f"latents {names[0]}"
         model, table = self._choose_model(mean), self._latent_range
-        if direction:
-            with self._use_labels(columns, cond):
-                mean = model.encode(pixels).mean if mean is None else mean
-                return traverse_direction(model, mean, table, direction, steps), pixels, name
-        if axes == "principal":
-            model = self._principal_axes
-            table = model.rotate_table(table)
-            mean = None if mean is None else model.rotate(mean, None)[0]
-        dims = choose_dims(dims, table.dims_by_kl)
+        rotation = self._principal_axes if axes == "principal" else None
+        table = rotation.rotate_table(table) if rotation else table
+        dims = None if direction else choose_dims(dims, table.dims_by_kl)
         with self._use_labels(columns, cond):
-            traversal = traverse_dims(model, pixels, table, dims, steps, mean)
-        return traversal, pixels, name
+            mean = model.encode(pixels).mean if mean is None else mean
+            if direction:
+                traversal = traverse_direction(model, mean, table, direction, steps)
+            elif rotation:
+                mean, _ = rotation.rotate(mean, None)
+                traversal = traverse_dims(rotation, pixels, table, dims, steps, mean)
+            else:
+                traversal = traverse_dims(model, pixels, table, dims, steps, mean)
+        return traversal, pixels, name, direction
 
     @cached_property
     def _principal_axes(self) -> PrincipalAxes:
