@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentia.core.contract import HasLatents
+from latentia.core.contract import HasDecoder
 from latentia.core.errors import Error
 from latentia.core.progress import print_note
 from latentia.core.tensors import ImageTensor
@@ -28,7 +28,7 @@ class PrincipalAxes:
     The dimensions of a model that starts from principal components are taken as they are.
     """
 
-    def __init__(self, model: HasLatents, table: LatentTable):
+    def __init__(self, model: HasDecoder, table: LatentTable):
         self.model, dims = model, math.prod(model.latent_shape)
         self.latent_shape = (dims,)
         self.is_own = getattr(model, "starts_fitted", False)
@@ -67,7 +67,7 @@ def check_axes(axes: str) -> None:
         raise Error(f"--axes is {axes!r}; it must be one of {', '.join(get_args(Axes))}.")
 
 
-def find_principal_axes(model: HasLatents, table: LatentTable) -> PrincipalAxes:
+def find_principal_axes(model: HasDecoder, table: LatentTable) -> PrincipalAxes:
     """Return the principal axes, with a note where they are the model's own dimensions."""
     axes = PrincipalAxes(model, table)
     print_note(CLOSED_FORM_NOTE * axes.is_own)
