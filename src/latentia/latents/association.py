@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
 from latentia.core.mutual_information import (
     assign_quantile_bins,
@@ -14,8 +13,7 @@ from latentia.core.mutual_information import (
 )
 from latentia.core.seeding import derive_seed
 from latentia.core.text import pluralize
-from latentia.data import Split
-from latentia.latents.encoding import LatentTable, encode_split
+from latentia.latents.encoding import LatentTable
 from latentia.latents.probes import MIN_IMAGES, Probe, find_labelled_rows, probe_labels
 
 SIGNIFICANCE_LEVEL = 0.05
@@ -176,15 +174,6 @@ def associate_labels(
         message = " ".join(notes) or "The images have no label columns."
         raise Error(f"{message} Give labels with --labels FILE.csv, or sort images into folders.")
     return AssociationResult(associations, table.dims_by_kl, table.kl_per_dim, notes)
-
-
-def associate_split(
-    model: HasLatents, split: Split, *, max_dims: int = 5, permutations: int = 200
-) -> AssociationResult:
-    """Measure the association of a split's labels with the posterior means of its images."""
-    values = {name: column.numpy() for name, column in split.columns.items()}
-    options = {"max_dims": max_dims, "permutations": permutations}
-    return associate_labels(encode_split(model, split), values, split.classes, **options)
 
 
 def measure_association(
