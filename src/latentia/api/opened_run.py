@@ -207,7 +207,7 @@ class OpenedRun:
         >>> latentia.load("runs/digits").preprocess(numpy.zeros((2, 8, 8), "uint8")).shape
         torch.Size([2, 1, 28, 28])
         """
-        return Images.from_metadata(self.metadata["images"]).preprocess(images)
+        return self.folder.stored_images.preprocess(images)
 
     def _read_images(self, images: Any, split: str | None) -> NamedImages:
         data = self._data if self._opened is None else self._opened

@@ -13,7 +13,6 @@ from latentia.core.memory import check_picture_memory
 from latentia.core.missing import MASK_COLUMN
 from latentia.core.parameters import require_at_least
 from latentia.core.progress import show_progress
-from latentia.data import Images
 from latentia.data.preprocess import read_mask
 from latentia.latents.completion import complete_images
 from latentia.latents.projection import project_image
@@ -223,8 +222,8 @@ class RunCompletions(RunMaps):
             observed = torch.ones_like(pixels[:, :1]) if own is None else own
             columns = {name: each for name, each in columns.items() if name != MASK_COLUMN}
         else:  # what is missing besides stays missing
-            opened = Images.from_metadata(self.metadata["images"])
-            observed = read_mask(mask, opened.preprocessing).expand(pixels[:, :1].shape)
+            observed = read_mask(mask, self.folder.stored_images.preprocessing)
+            observed = observed.expand(pixels[:, :1].shape)
             observed = observed if own is None else observed.where(own > 0, 1)
         if bool(observed.all()):
             raise Error("No pixel is hidden; give --mask, a picture that is black where some are.")

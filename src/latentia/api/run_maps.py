@@ -10,7 +10,6 @@ from latentia.api.run_tables import RunTables
 from latentia.core.errors import Error, convert_errors
 from latentia.core.label_kinds import encode_column
 from latentia.core.text import abbreviate_list
-from latentia.data import Images
 from latentia.data.label_columns import encode_cells
 from latentia.data.name_matching import NameMatcher
 from latentia.data.preprocess import read_whole
@@ -65,7 +64,7 @@ class RunMaps(RunTables):
         """
         if not isinstance(image, str | Path):
             raise Error(f"image is of type {type(image).__name__}; give the path of a file.")
-        preprocessing = Images.from_metadata(self.metadata["images"]).preprocessing
+        preprocessing = self.folder.stored_images.preprocessing
         root = Path(str(self._data or self.metadata["images"]["source"]))
         tiling = preprocessing.tiling
         if tiling is None:

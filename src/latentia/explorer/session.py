@@ -12,7 +12,7 @@ from torch import Tensor
 
 from latentia.core.contract import Batch, HasTrajectory, Model, get_autoencoder
 from latentia.core.errors import Error
-from latentia.data import Images, Split
+from latentia.data import Split
 from latentia.data.labels import Labels
 from latentia.data.splits import evenly_spaced_rows, load_image
 from latentia.explorer.images import InputImage, Rendering, decode_upload, sanitize_file_name
@@ -179,7 +179,7 @@ class RunSession:
         Raises: Error if it cannot be read, or there is none of this index
         """
         if source.file is not None:
-            images = Images.from_metadata(self.run.metadata["images"])
+            images = self.run.stored_images
             batch = decode_upload(source.file, source.name, images)
             name = sanitize_file_name(source.name)
             return InputImage(name, batch.image, [], columns=batch.columns)

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from latentia.core.contract import Batch
 from latentia.core.errors import Error
-from latentia.data import Images
 from latentia.data.pages import is_pillow_image
 from latentia.data.preprocess import is_array, read_batch, read_first_page
 from latentia.data.splits import find_row, load_image
@@ -48,8 +47,7 @@ def read_images(
             key, (pixels, labels) = resolve_image(run, str(image), split_name, data)
             parts.append(NamedImages([str(image)], [key], pixels, labels))
         else:
-            preprocessing = Images.from_metadata(run.metadata["images"]).preprocessing
-            pixels, labels = read_batch(image, preprocessing)
+            pixels, labels = read_batch(image, run.stored_images.preprocessing)
             names = [str(count + k) for k in range(len(pixels))]
             parts.append(NamedImages(names, [None] * len(names), pixels, labels))
         count += len(pixels)
@@ -83,8 +81,7 @@ def resolve_image(
     """
     is_number = name.isdecimal()
     if not is_number and (file := Path(name).expanduser()).is_file():
-        opened = Images.from_metadata(run.metadata["images"])
-        return None, read_first_page(str(file), opened.preprocessing)
+        return None, read_first_page(str(file), run.stored_images.preprocessing)
     try:
         images = run.split(split_name if split_name and is_number else "all", data)
     except Error as error:
