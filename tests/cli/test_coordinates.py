@@ -323,7 +323,7 @@ def test_mistakes(run, place, labels, tmp_path, capsys):
             ["outliers", run, "--by", "nats"],
             "--by is nats; it must be one of error, distance, excess (order",
         ),
-        (["interpolate", run, "0"], "images: 1; give at least 2, so that a path has a start"),
+        (["interpolate", run, "0"], "The number of images is 1; it must be at least 2."),
     ):
         assert message in error(capsys, *words), words
     assert not (tmp_path / "t.txt").exists()

@@ -48,8 +48,8 @@ def test_arcs_keep_norm_and_speed():
 
 def test_walks_that_lead_nowhere(model, part):
     images = part.get_batch(slice(0, 2)).image
-    for given, steps, said in ((images[:1], 5, "images: 1; give at least 2"),
-                               (images, 1, "--steps: 1; give at least 2")):  # fmt: skip
+    for given, steps, said in ((images[:1], 5, "The number of images is 1; it must be at least 2"),
+                               (images, 1, "--steps is 1; it must be at least 2")):  # fmt: skip
         with pytest.raises(Error, match=said):
             interpolate_images(model, given, steps)
 

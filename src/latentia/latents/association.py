@@ -11,6 +11,7 @@ from latentia.core.mutual_information import (
     compute_information_variance,
     mutual_information,
 )
+from latentia.core.parameters import require_at_least
 from latentia.core.seeding import derive_seed
 from latentia.core.text import pluralize
 from latentia.latents.encoding import LatentTable
@@ -148,16 +149,9 @@ def associate_labels(
             f"{pluralize(n, 'image')} cannot be related to anything; give at least {MIN_IMAGES}, "
             "for instance --split all, or more with --data."
         )
-    if max_dims < 1:
-        raise Error(
-            f"--k is {max_dims}; it must be at least 1, the number of dimensions to read from."
-        )
-    if permutations < 1 / SIGNIFICANCE_LEVEL - 1:
-        least = round(1 / SIGNIFICANCE_LEVEL) - 1
-        raise Error(
-            f"--permutations is {permutations}; give at least {least}: fewer cannot show anything "
-            f"at the level {SIGNIFICANCE_LEVEL}."
-        )
+    require_at_least("--k", max_dims, 1)
+    # fewer cannot show anything at this level
+    require_at_least("--permutations", permutations, round(1 / SIGNIFICANCE_LEVEL) - 1)
     associations, notes = [], []
     for name, values in columns.items():
         if values.ndim > 1:
