@@ -19,7 +19,7 @@ from latentia.metrics.distribution import (
     estimate_kernel_distance,
 )
 from latentia.metrics.evaluation import Evaluation
-from latentia.metrics.label_probes import probe_column
+from latentia.metrics.label_probes import make_probe_result, probe_column
 from latentia.metrics.memorization import memorization_statistics
 from latentia.metrics.nll import measure_importance_bounds
 from latentia.metrics.registry import metric
@@ -106,10 +106,9 @@ def measure_nuisance(evaluation: Evaluation) -> list[MetricResult]:
     probes = {name: probe_column(name, fitted, held_out, evaluation.seed) for name in train.columns}
     if (own := probes.pop(column, None)) is None:
         raise Error(f"{split.name} has too few images with {column}; give another --split.")
-    beside = {name: (each.score, each.low, each.high) for name, each in probes.items() if each}
-    fields: Any = {"limits": (own.low, own.high), "beside": {"chance": (own.chance,), **beside}}
-    value = own.score, None, own.n, split.name, own.measure, None, "fitted to training images"
-    return [MetricResult(f"nuisance_{column}", *value, **fields)]
+    others = {name: probe for name, probe in probes.items() if probe}
+    note = "fitted to training images"
+    return [make_probe_result(f"nuisance_{column}", own, split.name, note, others)]
 
 
 @metric("nll", distributed=True)

@@ -19,6 +19,17 @@ EncodeRows = Callable[[np.ndarray], Float[np.ndarray, "n d"]]
 MAX_IMAGES, MAX_PROBED, MIN_PROBED = 1000, 5000, 300  # of one column, of all, of each of many
 
 
+def make_probe_result(
+    name: str, probe: Probe, split: str, note: str, others: Mapping[str, Probe]
+) -> MetricResult:
+    """Return a probe as the result of a metric, with the scores of others and chance beside it."""
+    beside = {title: (each.score, each.low, each.high) for title, each in others.items()}
+    fields = {"limits": (probe.low, probe.high), "beside": {**beside, "chance": (probe.chance,)}}
+    return MetricResult(
+        name, probe.score, None, probe.n, split, unit=probe.measure, note=note, **fields
+    )
+
+
 class ProbePair(NamedTuple):
     """The linear probe of one column from the run's coordinates, and from those of baselines."""
 
@@ -29,14 +40,9 @@ class ProbePair(NamedTuple):
 
     def to_result(self, split: str) -> MetricResult:
         """Return the run's probe as the result of a metric, with the others beside it."""
-        column, run, pca, others = self
-        note, unit, limits = f"{run.method}, out of fold", run.measure, (run.low, run.high)
-        beside = {
-            title: (probe.score, probe.low, probe.high)
-            for title, probe in {f"PCA of {pca.dims} dimensions": pca, **others}.items()
-        } | {"chance": (run.chance,)}
-        name = f"probe_{column}"
-        return MetricResult(name, run.score, None, run.n, split, unit, None, note, limits, beside)
+        others = {f"PCA of {self.pca.dims} dimensions": self.pca, **self.others}
+        note = f"{self.run.method}, out of fold"
+        return make_probe_result(f"probe_{self.column}", self.run, split, note, others)
 
     @property
     def is_worse(self) -> bool:
