@@ -9,7 +9,7 @@ from uuid import uuid4
 import numpy as np
 
 from latentia.core import distributed
-from latentia.core.errors import Error, catch_write_errors, summarize_exception
+from latentia.core.errors import Error, catch_write_errors, convert_errors
 from latentia.report.grids import make_grid
 from latentia.report.training_images import select_strips
 from latentia.runs.folder import RunFolder
@@ -143,15 +143,11 @@ class RunTracker:
         is_new = not self.run.state.exists()
         step = 0 if is_new else read_metadata(self.run.state)["step"]
         name = str(self.run.options.tracker)
-        try:
+        problem = f"--tracker {name} cannot start"  # without login, server, or in another version
+        with convert_errors(lambda reason: f"{problem} ({reason}); set it up, or omit it."):
             tracker = TRACKERS[name](self.run, step)
             if is_new:
                 tracker.log_settings(flatten_settings(self.run.metadata))
-        except Exception as error:  # its own kinds: no login, no server, another version
-            reason = summarize_exception(error)
-            raise Error(
-                f"--tracker {name} cannot start ({reason}); set it up, or omit it."
-            ) from None
         return tracker
 
     def log_event(self, event: events.Event) -> None:

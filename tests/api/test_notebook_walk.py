@@ -163,7 +163,7 @@ def test_a_prior_takes_the_run(run, tmp_path):
         (lambda run: run.traverse(X[:2]), r"2 images were given; give one, such as images\[:1\]"),
         (
             lambda run: run.traverse(0, dims=9),
-            "the model has 4 latent dimensions: give a number from 1 to 4",
+            r"the model has 4 latent dimensions: give top:4 \(in Python 4\)",
         ),
         (lambda run: run.decode([[0.0]]), "z is not rows of 4 finite numbers each"),
         (lambda run: run.sample(0), "-n is 0; it must be at least 1"),

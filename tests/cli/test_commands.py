@@ -280,7 +280,7 @@ def test_mistakes_in_the_run(run, place, tmp_path, capsys):
     assert "is not a run: it has no readable run.json" in text
     assert "-n is 0; it must be at least 1" in error(capsys, "sample", run, "-n", "0")
     assert "ends in .jpg; give a .png" in error(capsys, "sample", run, "--out", "x.jpg")
-    assert "--steps: 1" in error(capsys, "interpolate", run, "0", "1", "--steps", "1")
+    assert "--steps is 1" in error(capsys, "interpolate", run, "0", "1", "--steps", "1")
     text = error(capsys, "interpolate", run, "0", "99")
     assert "There is no image 99 in split all; it has images 0 to 39." in text
     text = error(capsys, "evaluate", run, "--split", "dev")

@@ -291,7 +291,7 @@ def test_mistakes(run, place, labels, tmp_path, capsys):
         ),
         (["relate", run, "--split", "all"], "The images have no label columns. Give labels with"),
         (["relate", run, *photos, "--labels", labels], "12 images cannot be related"),
-        (["traverse", run, "0", "--dims", "7"], "--dims is 7; give top:8 for the eight"),
+        (["traverse", run, "0", "--dims", "7"], "--dims is 7; the model has"),
         (["traverse", run, "0", "--steps", "1"], "--steps is 1; it must be at least 2"),
         (["traverse", run, "0", "--out", "t.jpg"], "ends in .jpg; give a .png or a .gif or a .npy"),
         (["attribute", run, "0", "--out", "t.gif"], "ends in .gif; give a .png or a .svg or"),
@@ -323,7 +323,7 @@ def test_mistakes(run, place, labels, tmp_path, capsys):
             ["outliers", run, "--by", "nats"],
             "--by is nats; it must be one of error, distance, excess (order",
         ),
-        (["interpolate", run, "0"], "images: 1; give at least 2, so that a path has a start"),
+        (["interpolate", run, "0"], "The number of images is 1; it must be at least 2."),
     ):
         assert message in error(capsys, *words), words
     assert not (tmp_path / "t.txt").exists()

@@ -197,7 +197,7 @@ def test_what_cannot_be_related():
     codes, columns = planted(n=100)
     for change, said in (
         ({"max_dims": 0}, "--k is 0; it must be at least 1"),
-        ({"permutations": 18}, "--permutations is 18; give at least 19: fewer cannot show"),
+        ({"permutations": 18}, "--permutations is 18; it must be at least 19"),
     ):
         with pytest.raises(Error, match=said):
             associate_labels(codes, columns, **change)

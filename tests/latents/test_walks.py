@@ -15,7 +15,6 @@ from latentia.latents.encoding import (
     choose_dims,
     encode_split,
     name_dims,
-    parse_dims,
 )
 from latentia.latents.interpolation import interpolate_images, slerp
 from latentia.latents.traversal import mixture_quantiles, traverse_dims
@@ -49,8 +48,8 @@ def test_arcs_keep_norm_and_speed():
 
 def test_walks_that_lead_nowhere(model, part):
     images = part.get_batch(slice(0, 2)).image
-    for given, steps, said in ((images[:1], 5, "images: 1; give at least 2"),
-                               (images, 1, "--steps: 1; give at least 2")):  # fmt: skip
+    for given, steps, said in ((images[:1], 5, "The number of images is 1; it must be at least 2"),
+                               (images, 1, "--steps is 1; it must be at least 2")):  # fmt: skip
         with pytest.raises(Error, match=said):
             interpolate_images(model, given, steps)
 
@@ -141,23 +140,17 @@ def test_dimensions_by_name_and_by_rate():
     assert name_dims((1, 2, 2)) == ["0_0_0", "0_0_1", "0_1_0", "0_1_1"]
     order = LatentTable(*[np.float32([[0, 2, 1]])] * 3).dims_by_kl
     assert order == [1, 2, 0]
-    assert parse_dims("top:2", order) == [1, 2]
-    assert parse_dims(None, order) == parse_dims("top:3", order) == [1, 2, 0]
-    assert parse_dims(None, list(range(9))) == list(range(8))
-    with pytest.raises(
-        Error, match=r"--dims is top:9; the model has 3 latent dimensions: give top:3 for all"
-    ):
-        parse_dims("top:9", order)
-    assert parse_dims("2,0", order) == [2, 0]
-    for words in ("top:0", "top:x", "3", "0,-1", "", "a", "1.5"):
-        with pytest.raises(Error, match=r"give top:8 .* or numbers from 0 to 2 such as 0,3"):
-            parse_dims(words, order)
+    assert choose_dims("top:2", order) == [1, 2]
+    assert choose_dims(None, order) == choose_dims("top:3", order) == [1, 2, 0]
+    assert choose_dims(None, list(range(9))) == list(range(8))
+    assert choose_dims("2,0", order) == [2, 0]
     assert choose_dims(2, order) == choose_dims(np.int64(2), order) == [1, 2]
     assert choose_dims([2, 0], order) == choose_dims(np.array([2, 0]), order) == [2, 0]
-    for value in (99, 0, -1, True, [3], [0, -1], [], 1.5, [1.5]):
+    words = ("top:9", "top:0", "top:x", "3", "0,-1", "", "a", "1.5")
+    for value in (*words, 99, 0, -1, True, [3], [0, -1], [], 1.5, [1.5]):
         text = (
-            f"dims is {value}; the model has 3 latent dimensions: give a number from 1 to 3 for "
-            "those of highest rate (KL), or a list of numbers from 0 to 2."
+            f"--dims is {value}; the model has 3 latent dimensions: give top:3 (in Python 3) for "
+            "so many of highest rate, or numbers from 0 to 2, such as 0,1."
         )
         with pytest.raises(Error, match=f"^{re.escape(text)}$"):
             choose_dims(value, order)

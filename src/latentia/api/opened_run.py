@@ -5,7 +5,6 @@ import html
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
-from itertools import chain
 from typing import Any, Literal
 
 import pandas as pd
@@ -23,13 +22,12 @@ from latentia.metrics.measure import load_metrics
 from latentia.nets.column_condition import use_columns
 from latentia.report.training_images import list_training_images
 from latentia.runs.folder import RunFolder
-from latentia.runs.image_names import NamedImages, caption_image, read_images, require_single
+from latentia.runs.image_names import NamedImages, join_images, read_images
 from latentia.runs.images import describe_images
-from latentia.runs.sampling import format_condition, parse_condition
+from latentia.runs.sampling import parse_condition
 from latentia.training.log import read_rows
 from latentia.training.plan import Options
 
-Columns = dict[str, Tensor]
 HEADLINES = ("nelbo_nats", "distortion_nats", "rate_nats", "fd_samples", "fd_real")
 
 
@@ -209,37 +207,18 @@ class OpenedRun:
         >>> latentia.load("runs/digits").preprocess(numpy.zeros((2, 8, 8), "uint8")).shape
         torch.Size([2, 1, 28, 28])
         """
-        return Images.from_metadata(self.metadata["images"]).preprocess(images)
+        return self.folder.stored_images.preprocess(images)
 
     def _read_images(self, images: Any, split: str | None) -> NamedImages:
         data = self._data if self._opened is None else self._opened
         return read_images(self.folder, images, split, data)
 
-    def _read_image(self, image: Any, split: str | None) -> tuple[Tensor, str, Columns]:
-        """Read one image (1, c, h, w), and return it with its caption and its labels."""
-        (name, *_), _, pixels, columns = self._read_images(image, split)
-        require_single(pixels)
-        return pixels, caption_image(name, split), columns
-
     def _use_labels(
-        self, columns: Columns, cond: Any = None, n: int = 1
+        self, columns: dict[str, Tensor], cond: Any = None, n: int = 1
     ) -> AbstractContextManager[None]:
         """Encode with the labels of images in the block, and decode with those of `cond`."""
-        return use_columns(self.decoder, columns, self._parse_condition(cond, n))
-
-    def _parse_condition(self, cond: Any, n: int | None = None) -> Tensor | None:
-        if cond is None:
-            return None
-        return parse_condition(self.folder, self.decoder, format_condition(cond), n)
-
-    def _read_point(
-        self, image: Any, split: str | None, cond: Any
-    ) -> tuple[tuple[Tensor, str, Columns], Tensor | None]:
-        """Read one image as `_read_image`, and its latents if it is a row of a table."""
-        if not is_latent_row(image):
-            return self._read_image(image, split), None
-        chosen, mean = self._read_points(image, split, cond)
-        return (chosen.pixels, f"latents {image}", {}), mean
+        target = parse_condition(self.folder, self.decoder, cond, n)
+        return use_columns(self.decoder, columns, target)
 
     def _read_points(
         self, images: Any, split: str | None, cond: Any = None
@@ -259,9 +238,7 @@ class OpenedRun:
                 parts.append(self._read_images([word], split))
                 with self._use_labels(parts[-1].columns, cond):
                     means.append(self.autoencoder.encode(parts[-1].pixels).mean)
-        names, keys, pixels, _ = zip(*parts, strict=True)
-        chosen = NamedImages([*chain(*names)], [*chain(*keys)], torch.cat(pixels), {})
-        return chosen, torch.cat(means)
+        return join_images(parts), torch.cat(means)
 
     def _choose_model(self, mean: Tensor | None) -> Any:
         """Return the model that decodes the latents of a table, or encodes where there are none."""

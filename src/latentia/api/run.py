@@ -236,9 +236,7 @@ class Run(RunComparisons):
         folder, name = self.folder, hub.check_repository(name)
         check_recipe_is_ours(folder.metadata, str(folder.path))
         pictures = {"samples": self.plot_samples()}
-        with suppress(
-            Error
-        ):  # without an encoder or without its images the run has no such picture
+        with suppress(Error):  # a run without an encoder, or without its images, has none
             if originals:
                 pictures["reconstructions"] = self.plot_reconstructions(split="test")
         report = self.diagnose()

@@ -11,6 +11,7 @@ from latentia.latents.directions import Direction
 from latentia.latents.principal_axes import Axes
 from latentia.latents.traversal import Traversal
 from latentia.report.rendered_images import reconstruct_images
+from latentia.runs.sampling import parse_condition
 
 
 class RunImages(RunPictures):
@@ -104,7 +105,8 @@ class RunImages(RunPictures):
         torch.Size([3, 1, 28, 28])
         """
         batch, _ = self._read_or_draw(images, n, split)
-        return reconstruct_images(self.autoencoder, batch, self._parse_condition(cond))
+        targets = parse_condition(self.folder, self.decoder, cond)
+        return reconstruct_images(self.autoencoder, batch, targets)
 
     def decode(self, z: Any, *, cond: Any = None) -> Float[Tensor, "n c h w"]:
         """Decode latents.
@@ -187,8 +189,7 @@ class RunImages(RunPictures):
         >>> run.traverse(0, dims=2, steps=5).images.shape
         torch.Size([2, 5, 1, 28, 28])
         """
-        direction = self._choose_direction(toward, dims, axes)
-        return self._traverse(image, dims, steps, split, axes, cond, direction)[0]
+        return self._traverse(image, dims, steps, split, axes, toward, cond)[0]
 
     def interpolate(
         self,

@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from latentia.api.run_clusters import RunClusters
+from latentia.api.run_tables import RunTables
 from latentia.core.errors import Error, convert_errors
 from latentia.core.label_kinds import encode_column
 from latentia.core.text import abbreviate_list
-from latentia.data import Images
 from latentia.data.label_columns import encode_cells
 from latentia.data.name_matching import NameMatcher
 from latentia.data.preprocess import read_whole
@@ -22,7 +21,7 @@ from latentia.report.tile_map import render_map
 UNMAPPED_COLUMNS = "key", "encoder"  # names, and one value for all images
 
 
-class RunMaps(RunClusters):
+class RunMaps(RunTables):
     """Maps over images that were read as tiles."""
 
     def plot_map(self, image: str | Path, column: str, *, latents: Any = None) -> RenderedImages:
@@ -65,7 +64,7 @@ class RunMaps(RunClusters):
         """
         if not isinstance(image, str | Path):
             raise Error(f"image is of type {type(image).__name__}; give the path of a file.")
-        preprocessing = Images.from_metadata(self.metadata["images"]).preprocessing
+        preprocessing = self.folder.stored_images.preprocessing
         root = Path(str(self._data or self.metadata["images"]["source"]))
         tiling = preprocessing.tiling
         if tiling is None:

@@ -22,7 +22,8 @@ from latentia.latents.traversal import Traversal, traverse_dims
 from latentia.report import rendered_images
 from latentia.report.rendered_images import RenderedImages
 from latentia.report.rendered_samples import render_samples
-from latentia.runs.sampling import format_condition
+from latentia.runs.image_names import caption_image, require_single
+from latentia.runs.sampling import parse_condition
 
 
 class RunPictures(RunDirections):
@@ -63,9 +64,8 @@ class RunPictures(RunDirections):
         """
         require_at_least("-n", n, 1)
         require_at_least("--seed", seed, 0)
-        text = None if cond is None else format_condition(cond)
         chosen = {name: value for name, value in sampling.items() if value is not None}
-        return render_samples(self.folder, self.model, n, seed, chosen, text, self._data)
+        return render_samples(self.folder, self.model, n, seed, chosen, cond, self._data)
 
     def plot_reconstructions(
         self, images: Any = None, *, n: int = 10, split: str | None = None, cond: Any = None
@@ -96,7 +96,8 @@ class RunPictures(RunDirections):
         torch.Size([6, 1, 28, 28])
         """
         batch, title = self._read_or_draw(images, n, split)
-        render, targets = rendered_images.render_reconstructions, self._parse_condition(cond)
+        targets = parse_condition(self.folder, self.decoder, cond)
+        render = rendered_images.render_reconstructions
         return render(self.folder, self.autoencoder, batch, title, targets)
 
     def plot_decoded(self, z: Any, *, cond: Any = None) -> RenderedImages:
@@ -166,9 +167,8 @@ class RunPictures(RunDirections):
         >>> picture.save("traversal.gif").name
         'traversal.gif'
         """
-        direction = self._choose_direction(toward, dims, axes)
-        arguments = image, dims, steps, split, axes, cond, direction
-        traversal, pixels, name = self._traverse(*arguments)
+        arguments = image, dims, steps, split, axes, toward, cond
+        traversal, pixels, name, direction = self._traverse(*arguments)
         n, render = len(self._latent_range.mean), rendered_images.render_traversal
         if direction:
             names = [f"the direction of {direction.toward}"]
@@ -242,7 +242,9 @@ class RunPictures(RunDirections):
         >>> latentia.load("runs/digits").plot_attribution(0, dims=2).save("map.svg").name
         'map.svg'
         """
-        pixels, name, columns = self._read_image(image, split)
+        names, _, pixels, columns = self._read_images(image, split)
+        require_single(pixels)
+        name = caption_image(names[0], split)
         table, render = self._training_table, rendered_images.render_attributions
         chosen_dims = choose_dims(dims, table.dims_by_kl)
         with self._use_labels(columns):
@@ -261,23 +263,28 @@ class RunPictures(RunDirections):
         steps: int,
         split: str | None,
         axes: Axes,
+        toward: str | Direction | None,
         cond: Any,
-        direction: Direction | None,
-    ) -> tuple[Traversal, Tensor, str]:
-        (pixels, name, columns), mean = self._read_point(image, split, cond)
+    ) -> tuple[Traversal, Tensor, str, Direction | None]:
+        """Return a traversal, its image with a name, and the direction if it follows one."""
+        direction = self._choose_direction(toward, dims, axes)
+        (names, _, pixels, columns), mean = self._read_points(image, split, cond)
+        require_single(pixels)
+        name = caption_image(names[0], split) if mean is None else f"latents {names[0]}"
         model, table = self._choose_model(mean), self._latent_range
-        if direction:
-            with self._use_labels(columns, cond):
-                mean = model.encode(pixels).mean if mean is None else mean
-                return traverse_direction(model, mean, table, direction, steps), pixels, name
-        if axes == "principal":
-            model = self._principal_axes
-            table = model.rotate_table(table)
-            mean = None if mean is None else model.rotate(mean, None)[0]
-        dims = choose_dims(dims, table.dims_by_kl)
+        rotation = self._principal_axes if axes == "principal" else None
+        table = rotation.rotate_table(table) if rotation else table
+        dims = None if direction else choose_dims(dims, table.dims_by_kl)
         with self._use_labels(columns, cond):
-            traversal = traverse_dims(model, pixels, table, dims, steps, mean)
-        return traversal, pixels, name
+            mean = model.encode(pixels).mean if mean is None else mean
+            if direction:
+                traversal = traverse_direction(model, mean, table, direction, steps)
+            elif rotation:
+                mean, _ = rotation.rotate(mean, None)
+                traversal = traverse_dims(rotation, pixels, table, dims, steps, mean)
+            else:
+                traversal = traverse_dims(model, pixels, table, dims, steps, mean)
+        return traversal, pixels, name, direction
 
     @cached_property
     def _principal_axes(self) -> PrincipalAxes:

@@ -1,23 +1,23 @@
 """Options of the command that diagnoses a run; its action imports no figure."""
 
-from typing import Annotated
-
-from typing_extensions import Doc
 from tyro.conf import Positional
 
 from latentia.cli import options
-from latentia.core.text import Metavar
-
-TABLE = Doc(
-    "table (.csv) to write, with a row for each image of a finding: key, finding, value and, for"
-    " repeated images, the key of the other; latentia train --exclude takes it"
-)
 
 
 def doctor(
-    run: Annotated[Positional[str | None], Metavar("RUN"), options.RUN] = None,
+    run: Positional[str | None] = None,
     data: options.MovedData = None,
     json_: options.Json = False,
-    table: Annotated[str | None, Metavar("FILE"), TABLE] = None,
+    table: str | None = None,
 ) -> None:
-    """Diagnose a run: problems with their evidence and consequence, and suggested commands."""
+    """Diagnose a run: problems with their evidence and consequence, and suggested commands.
+
+    Parameters
+    ----------
+    run : RUN
+        run folder, or hub:OWNER/NAME to download one
+    table : FILE
+        table (.csv) to write, with a row for each image of a finding: key, finding, value and, for
+        repeated images, the key of the other; latentia train --exclude takes it
+    """

@@ -1,9 +1,8 @@
 """Options of the command that writes a table of latents; its action imports no figure."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from latentia.cli import options
-from latentia.core.text import Metavar
 
 
 def encode(
@@ -16,9 +15,9 @@ def encode(
     *,
     axes: Literal["own", "principal"] = "own",
     thumbnails: bool = False,
-    clusters: Annotated[int | Literal["auto"] | None, Metavar("{K,auto}")] = None,
-    sheet: Annotated[str | None, Metavar("FILE")] = None,
-    copy_to: Annotated[str | None, Metavar("DIR")] = None,
+    clusters: int | Literal["auto"] | None = None,
+    sheet: str | None = None,
+    copy_to: str | None = None,
     beta: options.Beta = None,
 ) -> None:
     """Write a table of latents: a row per image, with its name, posterior, rate (KL) and labels.
@@ -42,13 +41,13 @@ def encode(
         training images' latents, which have no correlation (pc_0 has the largest variance)
     thumbnails
         add each image and two plot coordinates (x, y) for embedding-atlas; .parquet only
-    clusters
+    clusters : {K,auto}
         number of groups of similar images, found by k-means of the latents; auto chooses the number
         by the gap statistic, and says so where there is one group. The table has the group of each
         image as the column cluster, 0 the largest, and the command prints how stable the groups are
-    sheet
+    sheet : FILE
         picture (.png) of the most typical and the strangest images of each group of --clusters
-    copy_to
+    copy_to : DIR
         new folder for copies of the image files, in one folder for each group of --clusters; the
         table is written too, to --out
     """

@@ -2,7 +2,6 @@
 
 import json
 from types import SimpleNamespace
-from typing import Any
 
 from latentia.cli.tables import print_metrics
 from latentia.core import distributed
@@ -22,13 +21,10 @@ def evaluate(args: SimpleNamespace) -> None:
             measure_run(run, images, args.split, names, settings, result)
         finally:  # what was measured before a metric failed is shown and kept too
             if result.get("metrics") and not distributed.rank():
-                show_result(run.name, images.source.name, result, args.json_)
+                if args.json_:
+                    print(json.dumps(result, indent=1))
+                else:
+                    table = make_table(result["metrics"])
+                    title = f"{run.name}, {table[0].split} split of {images.source.name}"
+                    print_metrics(title, table)
                 keep_result(run, images, result)  # printed before, if the disk is full
-
-
-def show_result(run: str, source: str, result: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(result, indent=1))
-    else:
-        table = make_table(result["metrics"])
-        print_metrics(f"{run}, {table[0].split} split of {source}", table)

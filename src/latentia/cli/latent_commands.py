@@ -1,11 +1,10 @@
 """Options of the commands that draw latents, or measure what they say about labels."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from tyro.conf import Positional
 
 from latentia.cli import options
-from latentia.core.text import Metavar
 
 
 def relate(
@@ -206,7 +205,7 @@ def project(
 
 def attribute(
     run: options.RunName,
-    image: options.Image,
+    image: Positional[str],
     dims: options.Dims = None,
     out: str = "attribution.png",
     *,
@@ -218,6 +217,8 @@ def attribute(
 
     Parameters
     ----------
+    image : IMAGE
+        image file, key in the table that latentia encode writes, or row number (from 0)
     out : FILE
         figure (.png or .svg) or array (.npy) to write
     """
@@ -225,7 +226,7 @@ def attribute(
 
 def map(
     run: options.RunName,
-    image: Annotated[Positional[str], Metavar("IMAGE")],
+    image: Positional[str],
     column: str,
     latents: str | None = None,
     out: str = "map.png",
@@ -237,7 +238,7 @@ def map(
 
     Parameters
     ----------
-    image
+    image : IMAGE
         image file, or its path in the run's images
     column : COLUMN
         column of the table that latentia encode writes, such as mu_0, mse (the error of the
@@ -252,7 +253,7 @@ def map(
 
 def compare(
     run: options.RunName,
-    other: Annotated[Positional[str], Metavar("RUN")],
+    other: Positional[str],
     split: options.Split = None,
     json_: options.Json = False,
     *,
@@ -267,7 +268,7 @@ def compare(
 
     Parameters
     ----------
-    other
+    other : RUN
         second run, trained on the same images
     features : {auto,efficientnet,none}
         whether squared errors and labels are also compared with those of PCAs of pixels and of a

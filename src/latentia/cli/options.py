@@ -9,15 +9,11 @@ from latentia.core.text import Metavar
 
 RUN = Doc("run folder, or hub:OWNER/NAME to download one")
 RunName = Annotated[Positional[str], Metavar("RUN"), RUN]
-IMAGE = "image file, key in the table that latentia encode writes, or row number (from 0)"
-POINT = Doc(f"{IMAGE}; or FILE:ROW, latents in a table that latentia encode or sample wrote")
-Point = Annotated[Positional[str], Metavar("IMAGE"), POINT]
-Image = Annotated[Positional[str], Metavar("IMAGE"), Doc(IMAGE)]
-EPOCHS = Doc(
-    "number of epochs in all, to which the run is extended: weights and optimizers go on, and every"
-    " schedule jumps to where it would be in a run of so many; the default is the run's own"
+POINT = Doc(
+    "image file, key in the table that latentia encode writes, or row number (from 0); or FILE:ROW,"
+    " latents in a table that latentia encode or sample wrote"
 )
-Epochs = Annotated[int | None, EPOCHS]
+Point = Annotated[Positional[str], Metavar("IMAGE"), POINT]
 DATA = Doc("read images from this folder, file or dataset; the default is the run's own images")
 Data = Annotated[str | None, Metavar("DATA"), DATA]
 MOVED = Doc("folder, file or dataset that now holds the run's images, if they have moved")

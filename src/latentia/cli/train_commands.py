@@ -22,7 +22,12 @@ def train(words: list[str]) -> int:
     return train_recipe(words[0], words[1:])
 
 
-def resume(
-    run: options.RunName, data: options.MovedData = None, epochs: options.Epochs = None
-) -> None:
-    """Continue an interrupted run, as if without interruption; or extend a run to more epochs."""
+def resume(run: options.RunName, data: options.MovedData = None, epochs: int | None = None) -> None:
+    """Continue an interrupted run, as if without interruption; or extend a run to more epochs.
+
+    Parameters
+    ----------
+    epochs
+        number of epochs in all, to which the run is extended: weights and optimizers go on, and
+        every schedule jumps to where it would be in a run of so many; the default is the run's own
+    """

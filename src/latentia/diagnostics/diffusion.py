@@ -10,7 +10,6 @@ import torch
 from latentia.core.contract import HasLatents, HasTrajectory
 from latentia.core.modes import evaluation_mode
 from latentia.core.text import format_with_error, pluralize
-from latentia.data import Images
 from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.check import ERROR, WARNING, CheckResult, define_check
 from latentia.diagnostics.latents import MIN_PRIOR_COVERAGE
@@ -37,7 +36,7 @@ def unfinished_autoencoder(context: RunContext) -> CheckResult | None:
     step = read_metadata(parent.weights).get("step")
     if step is None:  # trained without latentia: its number of steps is unknown
         return None
-    total_steps = count_steps(parent.plan(Images.from_metadata(parent.metadata["images"])), parent)
+    total_steps = count_steps(parent.plan(parent.stored_images), parent)
     if step >= total_steps:
         return None
     path = Path(context.parameters[AUTOENCODER])

@@ -137,7 +137,7 @@ class RunContext:
     def plan(self) -> Plan:
         """The plan of the training, without trained weights."""
         self._require_finished_run()
-        return self.run.plan(Images.from_metadata(self.run.metadata["images"]))
+        return self.run.plan(self.run.stored_images)
 
     @cached_property
     def model(self) -> Model:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from latentia.core.contract import Batch, HasTrajectory, Model, get_autoencoder
 from latentia.core.errors import Error
-from latentia.data import Images, Split
+from latentia.data import Split
 from latentia.data.labels import Labels
 from latentia.data.splits import evenly_spaced_rows, load_image
 from latentia.explorer.images import InputImage, Rendering, decode_upload, sanitize_file_name
@@ -179,7 +179,7 @@ class RunSession:
         Raises: Error if it cannot be read, or there is none of this index
         """
         if source.file is not None:
-            images = Images.from_metadata(self.run.metadata["images"])
+            images = self.run.stored_images
             batch = decode_upload(source.file, source.name, images)
             name = sanitize_file_name(source.name)
             return InputImage(name, batch.image, [], columns=batch.columns)
@@ -228,7 +228,7 @@ class RunSession:
         latents = f"--latents={text}" if is_short else "--latents=latents.json"
         if self.condition and cond is None:
             cond = self.format_label(self.condition.typical)
-        target = None if cond is None else parse_condition(self.run, model, cond, len(z))
+        target = parse_condition(self.run, model, cond, len(z))
         with use_columns(model, {}, target):
             images = rendered_images.render_latents(self.run, model, z)
         flags = [] if cond is None else ["--cond", cond]

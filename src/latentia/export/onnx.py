@@ -93,6 +93,16 @@ def split_model(model: Any, shape: Sequence[int]) -> list[ModelPart]:
         return [make_sampler_part(model), *parts]
     labels: dict[str, InputSampler] = {}
     metadata, column = {}, getattr(model, "column", "")
+
+    def make_module(function: Callable[[Tensor], Any]) -> FunctionModule:
+        """Return a module of a function of the model, whose second input is the label if any."""
+
+        def call(x: Tensor, *label: Tensor) -> Any:
+            with use_columns(model, dict.fromkeys([column], *label) if label else {}):
+                return function(x)
+
+        return FunctionModule(call, model)  # pyright: ignore
+
     if condition := get_condition(model):
         labels = {"condition": lambda n, rng: condition.draw(n, 0)}
         shares = [round(share, 6) for share in condition.distribution.tolist()]
@@ -100,39 +110,21 @@ def split_model(model: Any, shape: Sequence[int]) -> list[ModelPart]:
     if isinstance(model, HasLatents):
         images = {"image": lambda n, rng: torch.rand(n, *shape, generator=rng)}
         latents = {"z": make_normal_sampler(model.latent_shape)}
-
-        def encode(image: Tensor, *label: Tensor) -> Any:
-            with use_columns(model, dict.fromkeys([column], *label) if label else {}):
-                return model.encode(image)
-
-        def decode(z: Tensor, *label: Tensor) -> Tensor:
-            with use_columns(model, dict.fromkeys([column], *label) if label else {}):
-                return model.decode(z)
-
         example = [sample(1, torch.Generator()) for sample in labels.values()]
-        outputs = encode(torch.zeros(1, *shape), *example)._fields
-        module: Any = model
-        encoder = FunctionModule(lambda *x: tuple(encode(*x)), module)
-        decoder = FunctionModule(decode, module)
-        priors = []
+        outputs = make_module(model.encode)(torch.zeros(1, *shape), *example)._fields
+        encoder = make_module(lambda image: tuple(model.encode(image)))
+        parts = [
+            ModelPart("encoder", encoder, images | labels, outputs, {}),
+            ModelPart("decoder", make_module(model.decode), latents | labels, ("image",), metadata),
+        ]
         if prior := getattr(model, "prior", None):
             inputs = {"noise": latents["z"], "level": lambda n, rng: torch.rand(n, generator=rng)}
-            priors = [
-                ModelPart("prior", FunctionModule(prior.transform, module), inputs, ("z",), {})
-            ]
-        return [
-            *priors,
-            ModelPart("encoder", encoder, images | labels, outputs, {}),
-            ModelPart("decoder", decoder, latents | labels, ("image",), metadata),
-        ]
+            module = FunctionModule(prior.transform, model)  # pyright: ignore
+            parts.insert(0, ModelPart("prior", module, inputs, ("z",), {}))
+        return parts
     if isinstance(model, HasGenerator):
-
-        def generate(noise: Tensor, *label: Tensor) -> Tensor:
-            with use_columns(model, dict.fromkeys([column], *label) if label else {}):
-                return model.generate(noise).clamp(0, 1)
-
         inputs = {"noise": make_normal_sampler(model.latent_shape)} | labels
-        module = FunctionModule(generate, model)  # pyright: ignore
+        module = make_module(lambda noise: model.generate(noise).clamp(0, 1))
         return [ModelPart("generator", module, inputs, ("image",), metadata)]
     raise Error(
         f"A {type(model).__name__} has no encoder, generator or sampler to export; give a run of "

@@ -6,8 +6,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
 from latentia.api.epochs import check_epochs, check_minutes
 from latentia.api.run import Run
 from latentia.api.train_and_load import add_labels, load
@@ -18,12 +16,12 @@ from latentia.core.parameters import validate_parameters
 from latentia.core.progress import enable_progress, print_note
 from latentia.core.tensors import ImageTensor
 from latentia.core.text import abbreviate_list
-from latentia.data import Images, Split, open_images
+from latentia.data import Images, open_images
 from latentia.data.reader import find_stretched_sizes
 from latentia.data.reading import Reading
 from latentia.data.sources.registry import LabelledData, SourceKind, make_source
 from latentia.fitting import rules
-from latentia.fitting.stages import Fit, FitRequest, describe_values, list_options, read_content
+from latentia.fitting.stages import Fit, FitContent, FitRequest, describe_values, read_content
 from latentia.losses.likelihoods import BINARY_SHARE, create_likelihood
 from latentia.models.pretrained_features import (
     BATCH,
@@ -39,7 +37,6 @@ from latentia.runs.recipes import resolve_parameters
 from latentia.training.device import find_device, use_threads
 from latentia.training.plan import Options
 
-CHOICES = "features", "augment", "sharpen"  # parameters that rules choose by the images
 NO_PRIOR = (
     "cond: the coordinates leave out {}; new images are drawn from N(0, I), since a learned prior "
     "needs a run without --cond."
@@ -122,34 +119,32 @@ def make_request(
     data: Any, minutes: float, run: Any, parameters: dict[str, Any], options: Options
 ) -> FitRequest:
     """Open the images, and print what is understood of them."""
-    begin = time.perf_counter()
-    if parameters.get("cond", "") is None:
-        parameters = {name: v for name, v in parameters.items() if name != "cond"}
+    begin, reason = time.perf_counter(), ""
+    left_out = {"features": "auto", "cond": None}  # as if they were not given
+    parameters = {k: v for k, v in parameters.items() if k not in left_out or v != left_out[k]}
     check_minutes(minutes)
     for name in ("init", "track"):  # which concern one of the trainings
         if getattr(options, name) is not None:
             raise Error(f"latentia fit takes no --{name}; leave it out, or use latentia train.")
-    is_auto, reason = parameters.get("features", "auto") == "auto", ""
-    if is_auto and Reading.from_options(options).marks_missing:
-        parameters, is_auto = {**parameters, "features": "none"}, False
+    reading = Reading.from_options(options)
+    if "features" not in parameters and reading.marks_missing:
+        parameters["features"] = "none"
         reason = "since a pretrained network would see missing pixels"
-    early = {**parameters, "features": "none"} if is_auto else {**parameters}
-    cond = early.pop("cond", None)
-    resolve_parameters(rules.FIRST_RECIPE, early)  # errors appear before images are read
+    cond = parameters.get("cond")
+    of_recipe = {name: v for name, v in parameters.items() if name != "cond"}
+    resolve_parameters(rules.FIRST_RECIPE, of_recipe)  # errors appear before images are read
     check_epochs(rules.FIRST_RECIPE, parameters)
     device = find_device(options.device)
     labelled = data if options.labels is None else LabelledData(data, options.labels)
-    source = make_source(labelled, Reading.from_options(options))
+    source = make_source(labelled, reading)
     if run is None:
         place = Path("images" if source.kind == SourceKind.MEMORY else source.name)
         run = Path("runs") / make_file_name(place.stem if place.is_file() else place.name)
     path = resolve_unnamed_path(run)
-    values = {"data": source.name, "minutes": minutes, **parameters, **list_options(options)}
-    chosen = {name: v for name, v in values.items() if v != "auto"}
-    saved = read_content(path, describe_values(chosen))
+    values = {"data": source.name, "minutes": minutes}
+    saved = read_content(path, describe_values(values | parameters, options))
     if saved:  # what the rules chose then, whatever they would choose now
-        stored = {name: saved["request"][name] for name in CHOICES if name in saved["request"]}
-        parameters, is_auto = {**parameters, **stored}, False
+        parameters |= {name: v for name, v in saved["request"].items() if name in rules.CHOICES}
     sizes = open_images(source).source_sizes
     size = parameters.get("size") or rules.choose_size(sizes)
     images = open_images(source, size=size, channels=parameters.get("channels"))
@@ -157,22 +152,22 @@ def make_request(
         check_label_columns("--cond", [cond], images)
     classes = {name: names for name, names in images.classes.items() if name != cond}
     facts = rules.ImageFacts(sizes, len(images.split("train")), classes)
-    needs_sample = not saved and (is_auto or parameters["features"] != "none")
-    sample = load_sample(images.split("train"), rules.FEATURE_IMAGES) if needs_sample else None
-    if is_auto:
-        name, reason = choose_features(images, sample, rules.choose_condition(facts))
-        parameters = {**parameters, "features": name}
+    needs_sample = not saved and parameters.get("features") != "none"
+    train = images.split("train")
+    sample = train.subsample(rules.FEATURE_IMAGES)[:] if needs_sample else None
+    if "features" not in parameters:
+        condition = rules.choose_condition(facts)
+        parameters["features"], reason = choose_features(images, sample, condition)
     if "augment" not in parameters:
         n = min(rules.COPIED_IMAGES, rules.COPIED_VALUES // math.prod(images.shape))
-        pixels = load_sample(images.split("train"), max(2, n))
-        augment = rules.choose_augment(pixels)
-        parameters = {**parameters, "augment": augment}
+        parameters["augment"] = rules.choose_augment(train.subsample(max(2, n))[:])
     if "sharpen" not in parameters:
-        sharpen = rules.choose_sharpening(parameters["features"])
-        parameters = {**parameters, "sharpen": sharpen}
+        parameters["sharpen"] = rules.choose_sharpening(parameters["features"])
     if sample is not None and parameters["features"] != "none":
         check_feature_time(images, sample, "flip" in parameters["augment"], minutes, options)
-    request = FitRequest(data, images, facts, minutes, begin, path, parameters, options)
+    described = describe_values(values | parameters, options)
+    content = saved or FitContent(request=described, stages=[], commands=[], is_complete=False)
+    request = FitRequest(data, images, facts, minutes, begin, path, parameters, options, content)
     printed_lines = describe_request(request, reason, str(device))
     for line in printed_lines:
         print_note(line)
@@ -193,8 +188,7 @@ def choose_features(images: Images, pixels: Any, column: str | None) -> tuple[st
         train = train.select((train.columns[column] >= 0).nonzero()[:, 0])
         labelled = train.subsample(rules.LABEL_IMAGES)
         if len(labelled) >= rules.FEATURE_IMAGES:  # fewer decide by chance
-            pixels = load_sample(labelled, len(labelled))
-            labels = labelled.columns[column]
+            pixels, labels = labelled[:], labelled.columns[column]
             comparison = rules.compare_classes(pixels, compute_features(pixels), labels, NAME)
             text = f"a linear classifier of {column} {comparison.text}"
             chosen = NAME if comparison.is_better else chosen
@@ -228,12 +222,6 @@ def time_features(pixels: ImageTensor, threads: int | None) -> float:
         begin = time.perf_counter()
         compute_features(pixels).cpu()  # waits for a GPU
     return (time.perf_counter() - begin) / len(pixels)
-
-
-def load_sample(split: Split, n: int) -> ImageTensor:
-    """Load at most n images, evenly spaced."""
-    sample = split.subsample(n)
-    return torch.cat([batch.image for batch in sample.iterate_batches(sample.max_batch_size())])
 
 
 def describe_request(request: FitRequest, reason: str, device: str) -> list[str]:

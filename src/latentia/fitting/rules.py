@@ -22,6 +22,7 @@ from latentia.latents.probes import probe_labels
 from latentia.models.augmentation import shift_images
 from latentia.models.joint_pca import IMAGES_PER_LATENT, check_differences, find_axes
 
+CHOICES = "features", "augment", "sharpen"  # parameters that are chosen by the images
 FIRST_RECIPE, PRIOR_RECIPE = "photo_vae", "latent_prior"
 
 # Pixels of the longer side, at most. A step's time grows with the area, and the coordinates of

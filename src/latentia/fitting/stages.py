@@ -2,10 +2,10 @@
 
 import inspect
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from latentia.api.epochs import TooShortError, choose_epochs
 from latentia.api.run import Run
@@ -64,8 +64,8 @@ class FitRequest(NamedTuple):
     """What a user asks for.
 
     begin: when, on the clock of `time.perf_counter`. parameters: of the first recipe, in the place
-    of those that the rules choose; with `cond` there is no prior. printed_lines: lines on the
-    images that were printed.
+    of those that the rules choose; with `cond` there is no prior. content: what fit.json holds, or
+    will. printed_lines: lines on the images that were printed.
     """
 
     data: Any
@@ -76,6 +76,7 @@ class FitRequest(NamedTuple):
     path: Path
     parameters: dict[str, Any]
     options: Options
+    content: FitContent
     printed_lines: Sequence[str] = ()
 
     @property
@@ -103,33 +104,33 @@ def find_prior_path(path: Path) -> Path:
     return path.with_name(f"{path.name}-prior")
 
 
-def describe_values(values: Mapping[str, Any]) -> dict[str, str | bool]:
+def describe_values(parameters: dict[str, Any], options: Options) -> dict[str, str | bool]:
     """Return parameters and options as fit.json has them."""
+    values = parameters | list_options(options)
     return {name: v if isinstance(v, bool) else str(v) for name, v in values.items()}
 
 
-def read_content(path: Path, request: Mapping[str, str | bool]) -> FitContent | None:
+def read_content(path: Path, request: dict[str, str | bool]) -> FitContent | None:
     """Read the fit.json of a folder. None: it holds nothing.
 
-    request: what is known of the request before the images are read
+    request: what is known of the request before the images are read, all but `rules.CHOICES`
 
     Raises: Error if the folder holds something else, or another fit
     """
     refuse_special_files(path)
     saved: Any = read_json(path / FIT_FILE, FitContent)
-    if saved and not request.items() <= saved["request"].items():
-        raise_other_fit(path, saved)
-    for each in () if saved else (path, find_prior_path(path)):
-        find_new_folder("", each)
-    return saved or None
-
-
-def raise_other_fit(path: Path, content: FitContent) -> NoReturn:
-    before = ", ".join(f"{k} {v}" for k, v in content["request"].items())
-    raise Error(
-        f"{path} holds another fit ({before}); repeat its command to continue it, or give another"
-        " --run for more minutes or other images."
-    )
+    if not saved:
+        for each in (path, find_prior_path(path)):
+            find_new_folder("", each)
+        return None
+    choices = {name: v for name, v in saved["request"].items() if name in rules.CHOICES}
+    if choices | request != saved["request"]:
+        before = ", ".join(f"{k} {v}" for k, v in saved["request"].items())
+        raise Error(
+            f"{path} holds another fit ({before}); repeat its command to continue it, or give"
+            " another --run for more minutes or other images."
+        )
+    return saved
 
 
 class Fit:
@@ -137,8 +138,6 @@ class Fit:
 
     begin: time from which this process counts, after what it continued. n_old: number of stages
     that an earlier process began.
-
-    Raises: Error if the folder holds something else
     """
 
     def __init__(self, request: FitRequest, train: TrainFunction, write: Callable[[str], None]):
@@ -146,17 +145,8 @@ class Fit:
         self.path, self.begin = request.path, request.begin
         self.table = self.path / TABLE_FILE
         self.prior_path = find_prior_path(self.path)
-        self.content = self._open_content()
+        self.content = request.content
         self.n_old = len(self.content["stages"])
-
-    def _open_content(self) -> FitContent:
-        values: Any = {"data": self.request.images.source.name, "minutes": self.request.minutes}
-        values |= {**self.request.parameters, **list_options(self.request.options)}
-        request = describe_values(values)
-        saved = read_content(self.path, {})
-        if saved and saved["request"] != request:
-            raise_other_fit(self.path, saved)
-        return saved or {"request": request, "stages": [], "commands": [], "is_complete": False}
 
     def run(self) -> int:
         """Run what is left; return 0, or the exit code of a training that ended early."""

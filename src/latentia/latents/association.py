@@ -5,17 +5,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
 from latentia.core.mutual_information import (
     assign_quantile_bins,
     compute_information_variance,
     mutual_information,
 )
+from latentia.core.parameters import require_at_least
 from latentia.core.seeding import derive_seed
 from latentia.core.text import pluralize
-from latentia.data import Split
-from latentia.latents.encoding import LatentTable, encode_split
+from latentia.latents.encoding import LatentTable
 from latentia.latents.probes import MIN_IMAGES, Probe, find_labelled_rows, probe_labels
 
 SIGNIFICANCE_LEVEL = 0.05
@@ -150,16 +149,9 @@ def associate_labels(
             f"{pluralize(n, 'image')} cannot be related to anything; give at least {MIN_IMAGES}, "
             "for instance --split all, or more with --data."
         )
-    if max_dims < 1:
-        raise Error(
-            f"--k is {max_dims}; it must be at least 1, the number of dimensions to read from."
-        )
-    if permutations < 1 / SIGNIFICANCE_LEVEL - 1:
-        least = round(1 / SIGNIFICANCE_LEVEL) - 1
-        raise Error(
-            f"--permutations is {permutations}; give at least {least}: fewer cannot show anything "
-            f"at the level {SIGNIFICANCE_LEVEL}."
-        )
+    require_at_least("--k", max_dims, 1)
+    # fewer cannot show anything at this level
+    require_at_least("--permutations", permutations, round(1 / SIGNIFICANCE_LEVEL) - 1)
     associations, notes = [], []
     for name, values in columns.items():
         if values.ndim > 1:
@@ -176,15 +168,6 @@ def associate_labels(
         message = " ".join(notes) or "The images have no label columns."
         raise Error(f"{message} Give labels with --labels FILE.csv, or sort images into folders.")
     return AssociationResult(associations, table.dims_by_kl, table.kl_per_dim, notes)
-
-
-def associate_split(
-    model: HasLatents, split: Split, *, max_dims: int = 5, permutations: int = 200
-) -> AssociationResult:
-    """Measure the association of a split's labels with the posterior means of its images."""
-    values = {name: column.numpy() for name, column in split.columns.items()}
-    options = {"max_dims": max_dims, "permutations": permutations}
-    return associate_labels(encode_split(model, split), values, split.classes, **options)
 
 
 def measure_association(

@@ -17,6 +17,7 @@ from latentia.latents.writers import stack_dims
 MAX_GROUPS, LOOK_AHEAD = 30, 3  # numbers that are tried; at least 4 before one group is left
 MAX_CHOICE_IMAGES, REFERENCES, MARGIN = 1000, 20, 4.0  # of the gap statistic; standard errors
 RESAMPLES, STARTS = 20, 3  # of the images, and of each k-means
+BOOTSTRAPS = 200  # of the images, for agreement with labels
 STABILITY_WORDS = ((0.9, "stable"), (0.6, "partly stable"), (-1.0, "unstable"))
 Number = int | Literal["auto"]
 
@@ -179,7 +180,7 @@ def measure_stability(points: np.ndarray, groups: np.ndarray, number: int) -> Sc
     return make_score(float(np.mean(scores)), scores)
 
 
-def score_agreement(groups: np.ndarray, labels: np.ndarray, resamples: int = 200) -> Score:
+def score_agreement(groups: np.ndarray, labels: np.ndarray) -> Score:
     """Agreement of groups with labels, with a bootstrap over images.
 
     An image that is drawn twice agrees with itself, so the scores are moved to the mean `value`.
@@ -187,7 +188,7 @@ def score_agreement(groups: np.ndarray, labels: np.ndarray, resamples: int = 200
     from sklearn.metrics import adjusted_rand_score
 
     rng = np.random.default_rng(2)
-    rows = rng.integers(len(labels), size=(resamples, len(labels)))
+    rows = rng.integers(len(labels), size=(BOOTSTRAPS, len(labels)))
     scores = [adjusted_rand_score(labels[each], groups[each]) for each in rows]
     value = float(adjusted_rand_score(labels, groups))
     return make_score(value, np.array(scores) + (value - np.mean(scores)))

@@ -110,7 +110,6 @@ def find_direction(
     columns: Mapping[str, np.ndarray],
     classes: Mapping[str, Names],
     toward: str,
-    seed: int = 0,
 ) -> Direction:
     """Find the direction of a label from latents (n, d) and columns (n,) of the same images.
 
@@ -119,11 +118,11 @@ def find_direction(
     own_names, target, is_class = select_target(toward, columns, classes)
     rows = np.flatnonzero(np.isfinite(target))
     if is_class:
-        rows = balance_rows(target, rows, derive_seed(seed, toward))
+        rows = balance_rows(target, rows, derive_seed(0, toward))
     mean, label = table.mean[rows].astype(np.float64), target[rows]
     if is_class:
         label = label.astype(np.int64)
-    probe = probe_labels(mean, label, is_class, seed)
+    probe = probe_labels(mean, label, is_class)
     coefficients, centre, scale = fit_linear_probe(mean, label, is_class)
     u = coefficients / max(np.linalg.norm(coefficients), np.finfo(float).tiny)
     direction = Direction(toward, scale * u, u / scale, centre, probe, pd.DataFrame())

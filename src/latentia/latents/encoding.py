@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -144,47 +145,27 @@ def name_dims(shape: tuple[int, ...]) -> list[str]:
     return ["_".join(map(str, index)) for index in np.ndindex(*shape)]
 
 
-def parse_dims(text: str | None, dims_by_kl: list[int]) -> list[int]:
-    """Parse the option --dims; dims_by_kl: all dimensions, by rate.
-
-    "top:8" is the first eight by rate, "0,3,5" are these dimensions, None means top:8 or all.
-
-    Raises: Error if the text is neither, or such a dimension does not exist.
-    """
-    if text is None:
-        return dims_by_kl[:8]
-    prefix, _, count = text.partition(":")
-    n, is_top = len(dims_by_kl), prefix == "top"
-    try:
-        dims = [int(number) for number in ([count] if is_top else text.split(","))]
-    except ValueError:
-        dims = []
-    if is_top and dims and dims[0] > n:
-        raise Error(
-            f"--dims is {text}; the model has {pluralize(n, 'latent dimension')}: give top:{n} for"
-            " all."
-        )
-    if not dims or not (dims[0] > 0 if is_top else all(0 <= k < n for k in dims)):
-        raise Error(
-            f"--dims is {text}; give top:8 for the eight of highest rate, or numbers from 0 to"
-            f" {n - 1} such as 0,3."
-        )
-    return dims_by_kl[: dims[0]] if is_top else dims
-
-
 def choose_dims(dims: Any, dims_by_kl: list[int]) -> list[int]:
-    """Return dimensions as Python gives them: a number of the first by rate, a list, or a text.
+    """Return dimensions by their numbers, or as many as requested of those of highest rate.
+
+    dims: [0, 3] or "0,3" are these dimensions, 8 or "top:8" the first eight of `dims_by_kl`, which
+    holds all of them by rate, and None is top:8 or all.
 
     Raises: Error if it is none of these, or such a dimension does not exist.
     """
-    if dims is None or isinstance(dims, str):
-        return parse_dims(dims, dims_by_kl)
-    try:
-        text = f"top:{dims}" if isinstance(dims, Integral) else ",".join(map(str, dims))
-        return parse_dims(text, dims_by_kl)
-    except (Error, TypeError):
-        n = len(dims_by_kl)
-        raise Error(
-            f"dims is {dims}; the model has {pluralize(n, 'latent dimension')}: give a number from "
-            f"1 to {n} for those of highest rate (KL), or a list of numbers from 0 to {n - 1}."
-        ) from None
+    if dims is None:
+        return dims_by_kl[:8]
+    n = len(dims_by_kl)
+    with suppress(TypeError, ValueError):
+        if isinstance(dims, Integral) or str(dims).startswith("top:"):
+            if 0 < (count := int(str(dims).removeprefix("top:"))) <= n:
+                return dims_by_kl[:count]
+        else:
+            words = dims.split(",") if isinstance(dims, str) else map(str, dims)
+            if (numbers := [int(word) for word in words]) and all(0 <= k < n for k in numbers):
+                return numbers
+    most = min(8, n)
+    raise Error(
+        f"--dims is {dims}; the model has {pluralize(n, 'latent dimension')}: give top:{most} (in "
+        f"Python {most}) for so many of highest rate, or numbers from 0 to {n - 1}, such as 0,1."
+    )

@@ -6,9 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentia.core.errors import Error
 from latentia.core.memory import check_picture_memory
-from latentia.core.parameters import require_whole_number
+from latentia.core.parameters import require_at_least
 from latentia.nets.column_condition import use_path
 
 MIN_SINE = 1e-6  # sine of an angle: below it the arc between two vectors is not unique
@@ -57,12 +56,8 @@ def interpolate_images(
     >>> latentia.interpolate_images(run.model, run.sample(2), 5).shape
     torch.Size([5, 1, 28, 28])
     """
-    require_whole_number("--steps", steps)
-    if len(images) < 2 or steps < 2:
-        parameter, count = ("images", len(images)) if len(images) < 2 else ("--steps", steps)
-        raise Error(
-            f"{parameter}: {count}; give at least 2, so that a path has a start and an end."
-        )
+    require_at_least("The number of images", len(images), 2)
+    require_at_least("--steps", steps, 2)
     check_picture_memory((len(images) - 1) * steps, images.shape[1:], "--steps")
     points: Tensor = model.encode(images).mean if means is None else means
     reconstructions = model.decode(points)  # in one batch, as `reconstruct` does: the same bits

@@ -1,35 +1,17 @@
 """Principal axes of the aggregate posterior: coordinates without correlation."""
 
 import math
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from latentia.core.contract import HasLatents
+from latentia.core.contract import HasDecoder
 from latentia.core.errors import Error
 from latentia.core.progress import print_note
-from latentia.core.tensors import ImageTensor, PerImage
+from latentia.core.tensors import ImageTensor
 from latentia.latents.encoding import LatentTable
-from latentia.nets.column_condition import get_condition
-
-
-class RotatedPosterior:
-    """A posterior in rotated coordinates (b, d), with the standard deviation of each, if known."""
-
-    def __init__(self, own: Any, mean: Tensor, sd: Tensor | None):
-        self.own, self.mean = own, mean
-        if sd is not None:
-            self.sd = sd
-
-    def kl(self) -> PerImage:
-        """Rate of the model's own posterior, which no rotation changes."""
-        return self.own.kl()
-
-    def sample(self, eps: Tensor) -> Tensor:
-        raise NotImplementedError("draws are those of the model's own posterior")
-
 
 Axes = Literal["own", "principal"]  # of the coordinates: the model's dimensions, or these
 CLOSED_FORM_NOTE = (
@@ -39,16 +21,15 @@ CLOSED_FORM_NOTE = (
 
 
 class PrincipalAxes:
-    """A model with latents, in coordinates along the principal axes of its aggregate posterior.
+    """Coordinates of a model's latents along the principal axes of its aggregate posterior.
 
     The first axis has the largest variance of posterior means. Axis and centre come from `table`,
     the latents of the training images. An axis points to where its largest component is positive.
     The dimensions of a model that starts from principal components are taken as they are.
     """
 
-    def __init__(self, model: HasLatents, table: LatentTable):
+    def __init__(self, model: HasDecoder, table: LatentTable):
         self.model, dims = model, math.prod(model.latent_shape)
-        self.condition = get_condition(model)
         self.latent_shape = (dims,)
         self.is_own = getattr(model, "starts_fitted", False)
         if self.is_own:
@@ -60,10 +41,6 @@ class PrincipalAxes:
         largest = np.take_along_axis(axes, np.abs(axes).argmax(0)[None], 0)
         self.axes = torch.from_numpy((axes * np.sign(largest)).astype(np.float32))
         self.centre = torch.from_numpy(mean.mean(0).astype(np.float32))
-
-    def encode(self, images: ImageTensor) -> Any:
-        own: Any = self.model.encode(images)
-        return RotatedPosterior(own, *self.rotate(own.mean, getattr(own, "sd", None)))
 
     def rotate(self, mean: Tensor, sd: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Return means and standard deviations (b, d) along the axes."""
@@ -80,18 +57,8 @@ class PrincipalAxes:
         return LatentTable(rotated.numpy(), None if sd is None else sd.numpy(), None)
 
     def decode(self, z: Tensor) -> ImageTensor:
-        return self.model.decode(self.rotate_back(z))
-
-    def distortion(self, z: Tensor, images: ImageTensor) -> PerImage:
-        return self.model.distortion(self.rotate_back(z), images)
-
-    def score_latents(self, z: Tensor, images: ImageTensor) -> dict[str, PerImage]:
-        return self.model.score_latents(self.rotate_back(z), images)
-
-    def rotate_back(self, z: Tensor) -> Tensor:
-        """Return the latents (b, *latent_shape) of the model itself."""
         flat = z @ self.axes.to(z).T + self.centre.to(z)
-        return flat.view(-1, *self.model.latent_shape)
+        return self.model.decode(flat.view(-1, *self.model.latent_shape))
 
 
 def check_axes(axes: str) -> None:
@@ -100,7 +67,7 @@ def check_axes(axes: str) -> None:
         raise Error(f"--axes is {axes!r}; it must be one of {', '.join(get_args(Axes))}.")
 
 
-def find_principal_axes(model: HasLatents, table: LatentTable) -> PrincipalAxes:
+def find_principal_axes(model: HasDecoder, table: LatentTable) -> PrincipalAxes:
     """Return the principal axes, with a note where they are the model's own dimensions."""
     axes = PrincipalAxes(model, table)
     print_note(CLOSED_FORM_NOTE * axes.is_own)

@@ -19,7 +19,7 @@ from latentia.metrics.distribution import (
     estimate_kernel_distance,
 )
 from latentia.metrics.evaluation import Evaluation
-from latentia.metrics.label_probes import probe_columns
+from latentia.metrics.label_probes import make_probe_result, probe_column
 from latentia.metrics.memorization import memorization_statistics
 from latentia.metrics.nll import measure_importance_bounds
 from latentia.metrics.registry import metric
@@ -103,14 +103,12 @@ def measure_nuisance(evaluation: Evaluation) -> list[MetricResult]:
     train = evaluation.training_images.split("train").subsample(MAX_FITTED)
     model = evaluation.autoencoder
     fitted, held_out = ((each, encode_split(model, each).mean) for each in (train, split))
-    probes = probe_columns(fitted, held_out, evaluation.seed)
-    if column not in probes:
+    probes = {name: probe_column(name, fitted, held_out, evaluation.seed) for name in train.columns}
+    if (own := probes.pop(column, None)) is None:
         raise Error(f"{split.name} has too few images with {column}; give another --split.")
-    own = probes.pop(column)
-    beside = {name: (each.score, each.low, each.high) for name, each in probes.items()}
-    fields: Any = {"limits": (own.low, own.high), "beside": {"chance": (own.chance,), **beside}}
-    value = own.score, None, own.n, split.name, own.measure, None, "fitted to training images"
-    return [MetricResult(f"nuisance_{column}", *value, **fields)]
+    others = {name: probe for name, probe in probes.items() if probe}
+    note = "fitted to training images"
+    return [make_probe_result(f"nuisance_{column}", own, split.name, note, others)]
 
 
 @metric("nll", distributed=True)
@@ -176,7 +174,7 @@ def measure_prdc(evaluation: Evaluation, k: int = 5) -> list[MetricResult]:
     fields = {"features": extractor.name, "note": join_notes(f"k = {k}", extractor.note)}
     results = [
         make_mean_result(name, values, split.name, **fields)._replace(n=(len(real), len(samples)))
-        for name, values in prdc_per_image(real, samples, k)._asdict().items()
+        for name, values in prdc_per_image(real, samples, k).items()
     ]
     if sharpness.interval is not None and sharpness.interval[1] < 1:
         note, beside = _measure_blindness(evaluation, sharpness.value or 0, k)
@@ -193,7 +191,7 @@ def _measure_blindness(evaluation: Evaluation, sharpness: float, k: int) -> tupl
     images, size = other.subsample(MAX_BLURRED)[:], evaluation.split.max_batch_size()
     real, extract = evaluation.real_features, evaluation.extractor.extract
     sharp, blurred = (
-        prdc_per_image(real, extract(x.split(size)), k).precision.mean().item()
+        prdc_per_image(real, extract(x.split(size)), k)["precision"].mean().item()
         for x in (images, blur_to_sharpness(images, sharpness))
     )
     is_blind = blurred > MIN_BLIND_SHARE * sharp

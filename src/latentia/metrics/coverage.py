@@ -26,15 +26,6 @@ class PRDC(NamedTuple):
     coverage: float
 
 
-class PRDCPerImage(NamedTuple):
-    """The values whose means are PRDC, one for each sample (m,) or real image (n,)."""
-
-    precision: Float[Tensor, " m"]
-    recall: Float[Tensor, " n"]
-    density: Float[Tensor, " m"]
-    coverage: Float[Tensor, " n"]
-
-
 def prdc(real: Float[Tensor, "n d"], samples: Float[Tensor, "m d"], k: int = 5) -> PRDC:
     """Precision, recall, density and coverage of features.
 
@@ -66,13 +57,17 @@ def prdc(real: Float[Tensor, "n d"], samples: Float[Tensor, "m d"], k: int = 5) 
     >>> latentia.prdc(points, points).precision
     1.0
     """
-    return PRDC(*(values.mean().item() for values in prdc_per_image(real, samples, k)))
+    values = prdc_per_image(real, samples, k)
+    return PRDC(**{name: each.mean().item() for name, each in values.items()})
 
 
 def prdc_per_image(
     real: Float[Tensor, "n d"], samples: Float[Tensor, "m d"], k: int = 5
-) -> PRDCPerImage:
-    """Precision and density of each sample, recall and coverage of each real image, float64."""
+) -> dict[str, Float[Tensor, " _"]]:
+    """Return values whose means are `PRDC`, by its names, float64.
+
+    Precision and density have one for each sample, recall and coverage for each real image.
+    """
     radii, sample_radii = _kth_neighbor_distances(real, k), _kth_neighbor_distances(samples, k)
     counts = torch.zeros(len(samples), dtype=torch.float64, device=samples.device)
     recall, coverage = [], []
@@ -82,12 +77,12 @@ def prdc_per_image(
         counts += is_inside.sum(0)
         coverage.append(is_inside.any(1))
         recall.append((distances <= sample_radii).any(1))
-    return PRDCPerImage(
-        precision=(counts > 0).double(),
-        recall=torch.cat(recall).double(),
-        density=counts / k,
-        coverage=torch.cat(coverage).double(),
-    )
+    return {
+        "precision": (counts > 0).double(),
+        "recall": torch.cat(recall).double(),
+        "density": counts / k,
+        "coverage": torch.cat(coverage).double(),
+    }
 
 
 def _kth_neighbor_distances(points: Float[Tensor, "n d"], k: int) -> Float[Tensor, " n"]:

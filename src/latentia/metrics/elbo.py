@@ -85,36 +85,27 @@ def elbo(
         batches = list(distributed.map_round_robin(math.ceil(len(split) / size), score_batch))
     scores = {key: torch.cat([each[key] for each in batches]) for key in batches[0]}
     means, rates = scores.pop("mean"), scores.pop("rates", None)
-    n = len(scores["nelbo"])
-    nats = [name for name in NATS if name in scores]
+    n, values = len(means), {f"{name}_nats": scores[name] for name in NATS if name in scores}
     likelihood = getattr(model, "likelihood", None)
     if isinstance(likelihood, DiscretizedLogistic):  # else a density, without bits of its own
         n_values, mask = math.prod(split.pixels.shape[1:]), split.columns.get(MASK_COLUMN)
         if mask is not None:
             n_values = split.pixels.shape[1] * (mask > 0).flatten(1).sum(1).cpu()
-        scores["bits_per_dim"] = scores["nelbo"] / n_values / math.log(2)
-    plain = [name for name in ("bits_per_dim", "mse_draws") if name in scores]
-    errors = {k: (v.std() / n**0.5).item() if n > 1 else None for k, v in scores.items()}
-    resampled_units = torch.tensor(
-        [_count_active_units(means[_resample_rows(n, seed, k)]) for k in range(RESAMPLES)]
-    )
+        values["bits_per_dim"] = scores["nelbo"] / n_values / math.log(2)
+    if "mse_draws" in scores:
+        values["mse_draws"] = scores["mse_draws"]
+    rngs = [make_generator(seed, "bootstrap", k) for k in range(RESAMPLES)]
+    resamples = [means[torch.randint(n, (n,), generator=rng)] for rng in rngs]
+    units_error = torch.tensor([*map(_count_active_units, resamples)]).double().std().item()
+    errors = {k: (v.std() / n**0.5).item() if n > 1 else None for k, v in values.items()}
     return {
-        **{f"{k}_nats": scores[k].mean().item() for k in nats},
-        **{k: scores[k].mean().item() for k in plain},
+        **{name: each.mean().item() for name, each in values.items()},
         "active_units": _count_active_units(means),
         "n": n,
         "split": split.name,
-        "standard_error": {
-            **{f"{k}_nats": errors[k] for k in nats},
-            **{k: errors[k] for k in plain},
-            "active_units": resampled_units.double().std().item(),
-        },
+        "standard_error": {**errors, "active_units": units_error},
     } | ({} if rates is None else {"rate_by_dimension": rates.double().mean(0).tolist()})
 
 
 def _count_active_units(means: Tensor) -> int:
     return int((means.var(0, correction=0) > ACTIVE_VARIANCE).sum())
-
-
-def _resample_rows(n: int, seed: int, k: int) -> Tensor:
-    return torch.randint(n, (n,), generator=make_generator(seed, "bootstrap", k))

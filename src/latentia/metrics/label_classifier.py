@@ -34,6 +34,7 @@ from latentia.training.plan import Options, Plan
 from latentia.training.state import load_weights
 
 FEATURE_COUNT, MIN_EPOCHS, MIN_STEPS = 64, 4, 800
+MAX_JUDGED = 2000  # held-out images on which the accuracy is measured
 CONVERGED_LOSS = 1e-3  # nats, of each label
 CLASSIFIER_VERSION = 3  # part of the cache's key: raise it with any change of network or training
 
@@ -103,12 +104,12 @@ class LabelClassifier(Model):
         """Return the probability of each class of a column."""
         return self.predict_column(column, self.extract_features(images)).softmax(1)
 
-    def describe_accuracy(self, images: Images, limit: int = 2000) -> str:
+    def describe_accuracy(self, images: Images) -> str:
         """Return the accuracy on held-out images in words, such as "label 98% right".
 
         It is empty if no images were held out.
         """
-        split = max(images.split("test"), images.split("validation"), key=len).subsample(limit)
+        split = max(images.split("test"), images.split("validation"), key=len).subsample(MAX_JUDGED)
         if not len(split):
             return ""
         batches = split.iterate_batches(split.max_batch_size())

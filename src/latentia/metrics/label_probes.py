@@ -19,6 +19,17 @@ EncodeRows = Callable[[np.ndarray], Float[np.ndarray, "n d"]]
 MAX_IMAGES, MAX_PROBED, MIN_PROBED = 1000, 5000, 300  # of one column, of all, of each of many
 
 
+def make_probe_result(
+    name: str, probe: Probe, split: str, note: str, others: Mapping[str, Probe]
+) -> MetricResult:
+    """Return a probe as the result of a metric, with the scores of others and chance beside it."""
+    beside = {title: (each.score, each.low, each.high) for title, each in others.items()}
+    fields = {"limits": (probe.low, probe.high), "beside": {**beside, "chance": (probe.chance,)}}
+    return MetricResult(
+        name, probe.score, None, probe.n, split, unit=probe.measure, note=note, **fields
+    )
+
+
 class ProbePair(NamedTuple):
     """The linear probe of one column from the run's coordinates, and from those of baselines."""
 
@@ -29,14 +40,9 @@ class ProbePair(NamedTuple):
 
     def to_result(self, split: str) -> MetricResult:
         """Return the run's probe as the result of a metric, with the others beside it."""
-        column, run, pca, others = self
-        note, unit, limits = f"{run.method}, out of fold", run.measure, (run.low, run.high)
-        beside = {
-            title: (probe.score, probe.low, probe.high)
-            for title, probe in {f"PCA of {pca.dims} dimensions": pca, **others}.items()
-        } | {"chance": (run.chance,)}
-        name = f"probe_{column}"
-        return MetricResult(name, run.score, None, run.n, split, unit, None, note, limits, beside)
+        others = {f"PCA of {self.pca.dims} dimensions": self.pca, **self.others}
+        note = f"{self.run.method}, out of fold"
+        return make_probe_result(f"probe_{self.column}", self.run, split, note, others)
 
     @property
     def is_worse(self) -> bool:
@@ -81,23 +87,16 @@ def compare_probes(
     return pairs
 
 
-def probe_columns(
-    fitted: tuple[Split, Float[np.ndarray, "n d"]],
-    held_out: tuple[Split, Float[np.ndarray, "m d"]],
-    seed: int = 0,
-) -> dict[str, Probe]:
-    """Fit a linear probe of each label to the coordinates of one split, and score it on another."""
-    probes = {name: probe_column(name, fitted, held_out, seed) for name in fitted[0].columns}
-    return {name: probe for name, probe in probes.items() if probe is not None}
-
-
 def probe_column(
     name: str,
     fitted: tuple[Split, Float[np.ndarray, "n d"]],
     held_out: tuple[Split, Float[np.ndarray, "m d"]],
     seed: int = 0,
 ) -> Probe | None:
-    """Do the same for one label; None if no probe can read it."""
+    """Fit a linear probe of a label to the coordinates of one split, and score it on another.
+
+    None: no probe can read it.
+    """
     sets, kind = [], ""
     with suppress(Error):
         for split, means in (fitted, held_out):

@@ -101,8 +101,7 @@ def read_evaluation(run: RunFolder) -> dict[str, Any]:
 
 def load_metrics(run: RunFolder) -> MetricTable:
     """Return the metrics that the run keeps; those measured last replace earlier ones."""
-    metrics = read_evaluation(run).get("metrics", {})
-    return make_table(metrics)
+    return make_table(read_evaluation(run).get("metrics", {}))
 
 
 def make_table(metrics: Mapping[str, Sequence[Mapping[str, Any]]]) -> MetricTable:

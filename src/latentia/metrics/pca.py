@@ -49,7 +49,7 @@ class PixelPCA:
     """
 
     def __init__(self, split: Split, dims: int):
-        pixels = load_pixels(limit_values(split, dims))
+        pixels = limit_values(split, dims)[:].flatten(1)
         self.n_images, self.mean = len(pixels), pixels.mean(0)
         self.axes = find_axes(pixels - self.mean, min(dims, self.n_images - 1)).axes
         self.dims = self.axes.shape[1]
@@ -91,7 +91,7 @@ class FeatureRows:
     """Centred pixels and features of images, and their means."""
 
     def __init__(self, split: Split):
-        pixels, features = load_pixels(split), load_features(split)
+        pixels, features = split[:].flatten(1), load_features(split)
         self.mean, self.feature_mean = pixels.mean(0), features.mean(0)
         self.pixels, self.features = pixels - self.mean, features - self.feature_mean
 
@@ -146,11 +146,6 @@ def encode_rows(coordinates: Any, split: Split, rows: np.ndarray) -> Float[np.nd
 def limit_values(split: Split, dims: int) -> Split:
     """Return at most MAX_VALUES pixel values, but more images than `dims`, evenly spaced."""
     return split.subsample(max(dims + 1, MAX_VALUES // math.prod(split.pixels.shape[1:])))
-
-
-def load_pixels(split: Split) -> Float[Tensor, "n p"]:
-    batches = split.iterate_batches(split.max_batch_size())
-    return torch.cat([batch.image.flatten(1) for batch in batches]).float()
 
 
 def load_features(split: Split) -> Float[Tensor, "n q"]:

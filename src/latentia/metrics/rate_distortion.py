@@ -30,15 +30,13 @@ def log_spaced_betas(beta_range: tuple[float, float], count: int = CURVE_POINTS)
     return [low, *inner, high]
 
 
-def measure_curve(
-    model: Any, split: Split, betas: list[float], seed: int = 0
-) -> list[RateDistortionPoint]:
+def measure_curve(model: Any, split: Split, betas: list[float]) -> list[RateDistortionPoint]:
     """Measure the model at each beta on at most 1,000 images of the split."""
     dial, subset, points = model.dial, split.subsample(MAX_IMAGES), []
     initial = dial.beta
     try:
         for dial.beta in betas:
-            result = elbo(model, subset, seed=seed)
+            result = elbo(model, subset)
             nats = {k: result[f"{k}_nats"] for k in ("nelbo", "distortion", "rate")}
             active = result["active_units"]
             points.append(RateDistortionPoint(beta=dial.beta, **nats, active_units=active))

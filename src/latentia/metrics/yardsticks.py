@@ -7,7 +7,8 @@ import numpy as np
 
 from latentia.core.text import format_with_error
 from latentia.data.splits import evenly_spaced_rows
-from latentia.latents.association import AssociationResult, associate_split
+from latentia.latents.association import AssociationResult, associate_labels
+from latentia.latents.encoding import encode_split
 from latentia.latents.probes import MAX_IMAGES, Probe, find_labelled_rows, probe_labels
 from latentia.metrics.evaluation import OWN_COORDINATES, Evaluation
 from latentia.metrics.pca import encode_rows
@@ -45,8 +46,11 @@ def associate_images(evaluation: Evaluation, max_dims: int, permutations: int) -
     """
     if has_features := evaluation.features != "auto":
         open_encoder(evaluation.features)  # before any work
-    options = {"max_dims": max_dims, "permutations": permutations}
-    result = associate_split(evaluation.autoencoder, evaluation.split, **options)
+    split = evaluation.split
+    columns = {name: values.numpy() for name, values in split.columns.items()}
+    options: Any = {"max_dims": max_dims, "permutations": permutations}
+    table = encode_split(evaluation.autoencoder, split)
+    result = associate_labels(table, columns, split.classes, **options)
     return _add_feature_probes(result, evaluation) if has_features else result
 
 

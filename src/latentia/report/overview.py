@@ -205,8 +205,10 @@ class Overview:
         dims = range(min(N_AXES, self.rotated.mean.shape[1]))
 
         def traverse(k: int, dims: Sequence[int], steps: int) -> Traversal:
-            with use_columns(self.axes, columns), use_rows(self.axes, [k]):
-                return traverse_dims(self.axes, examples[k : k + 1], self.rotated, dims, steps)
+            model, image = self.evaluation.autoencoder, examples[k : k + 1]
+            with use_columns(model, columns), use_rows(model, [k]):
+                mean, _ = self.axes.rotate(model.encode(image).mean, None)
+                return traverse_dims(self.axes, image, self.rotated, dims, steps, mean)
 
         ends = [traverse(k, dims, 2).images for k in range(len(examples))]
         low, high = torch.stack(ends).unbind(2)  # (examples, axes, c, h, w)

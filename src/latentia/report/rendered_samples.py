@@ -51,14 +51,14 @@ def render_samples(
     n: int,
     seed: int,
     sampling_options: dict[str, Any],
-    cond: str | None = None,
+    cond: Any = None,
     data: Any = None,
 ) -> RenderedImages:
     """Draw n new images under a condition, if any; `parse_condition` explains cond and data."""
     require_whole_number("-n", n)
     check_picture_memory(n, run.metadata["images"]["shape"], "-n")
     arguments, prior = resolve_sampling(run, model, sampling_options, cond is not None)
-    values = parse_condition(run, model, cond, n, data) if cond is not None else None
+    values = parse_condition(run, model, cond, n, data)
     images, z, decoder = None, None, get_decoder(model)
     if decoder is not None and hasattr(model, "draw_latents"):
         condition = get_condition(model)
@@ -79,7 +79,7 @@ def render_samples(
         suffix = f", of {kind}{', '.join(dict.fromkeys(labels))}"
     elif values is not None and cond is not None:
         kind = "image " if data is not None else "test image "
-        suffix = f", of {kind if cond.isdecimal() else ''}{cond}"
+        suffix = f", of {kind if str(cond).isdecimal() else ''}{cond}"
     caption = f"{run.name}: samples{suffix}, seed {seed}, {prior}"
     grid = render_grid(images, choose_columns(n), caption, labels_below=captions)
     if values is not None and values.ndim > 1:

@@ -47,11 +47,9 @@ def create_run(
 
     Raises: Error if the folder holds files or cannot be written, or a parameter is not allowed.
     """
-    options = replace(options, **to_python_numbers(vars(options)))
-    options = replace(options, **find_option_files(options))
-    init_run = None
-    if options.init is not None:
-        init_run = open_run(options.init)
+    options = replace(options, **resolve_options(options))
+    init_run = None if options.init is None else open_run(options.init)
+    if init_run:
         options = replace(options, init=str(init_run.path.resolve()))
     modifiers = {name: to_python_numbers(values) for name, values in modifiers.items()}
     validate_parameters("latentia.train", Options, vars(options))
@@ -121,9 +119,9 @@ def describe_initial_weights(source: RunFolder, model: Model) -> dict[str, str]:
     return {"run": str(source.path.resolve()), "sha256": digest}
 
 
-def find_option_files(options: Options) -> dict[str, Any]:
-    """Return all options, with absolute paths: a run may be opened from another folder."""
-    values = dict(vars(options))
+def resolve_options(options: Options) -> dict[str, Any]:
+    """Return all options with numbers of Python and absolute paths, as run.json holds them."""
+    values = to_python_numbers(vars(options))
     for name in ("track", "exclude", "labels"):
         file = Path(str(values[name])).expanduser()
         if file.is_file() and not file.name.isdecimal():  # a number is a row

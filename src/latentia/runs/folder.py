@@ -158,7 +158,7 @@ class RunFolder(TrainingFolder):
 
         tensors: they replace the weights file.
         """
-        model = self.plan(Images.from_metadata(self.metadata["images"])).model
+        model = self.plan(self.stored_images).model
         tensors = tensors or self.load_tensors()
         load_weights(model, tensors, self.weights)
         for name, tensor in tensors.items():
@@ -189,6 +189,11 @@ class RunFolder(TrainingFolder):
         Raises: Error if the images are missing, or differ from those of the training.
         """
         return open_run_images(self.path, self.metadata["images"], data, same)
+
+    @property
+    def stored_images(self) -> Images:
+        """Shape, labels and preprocessing of the images, as run.json has them, without a pixel."""
+        return Images.from_metadata(self.metadata["images"])
 
     def is_training_data(self, images: Images) -> bool:
         """Whether the run was trained on these images and in these splits."""

@@ -3,12 +3,11 @@
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from latentia.core.errors import Error, summarize_exception
+from latentia.core.errors import Error, catch_write_errors, summarize_exception
 from latentia.core.files import make_file_name
 from latentia.core.progress import enable_progress
 from latentia.data import cache
@@ -59,7 +58,14 @@ def fetch_run(name: str) -> Path:
         refuse_unknown_files(label, [sibling.rfilename for sibling in info.siblings or ()])
         path = folder / str(info.sha) / run_name
         if not path.exists():
-            with make_part_folder(folder) as part, silence_hub(utils):
+            advice = "set LATENTIA_CACHE to a folder of your own"
+            with catch_write_errors(cache.cache_root(), advice):
+                folder.mkdir(parents=True, exist_ok=True)
+                temporary = tempfile.TemporaryDirectory(
+                    prefix=".part-", dir=folder, ignore_cleanup_errors=True
+                )
+            with temporary as name, silence_hub(utils):
+                part = Path(name)
                 version = {"revision": info.sha, "allow_patterns": [*FETCHED_FILES]}
                 api.snapshot_download(repo, local_dir=part / run_name, **version)
                 shutil.rmtree(part / run_name / ".cache", ignore_errors=True)  # the library's own
@@ -89,19 +95,6 @@ def explain_hub_error(error: Exception) -> str:
     return f"{summarize_exception(error)}; check the name; for a private run log in: hf auth login"
 
 
-@contextmanager
-def make_part_folder(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder inside `folder`."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        part = tempfile.TemporaryDirectory(prefix=".part-", dir=folder, ignore_cleanup_errors=True)
-    except OSError as error:
-        reason = f"{cache.cache_root()} cannot be written ({error.strerror})"
-        raise Error(f"{reason}; set LATENTIA_CACHE to a folder of your own.") from None
-    with part as path:
-        yield Path(path)
-
-
 def list_unknown_files(files: list[str]) -> list[str]:
     """List the files that do not belong to a run on the hub."""
     return [f for f in files if f not in FETCHED_FILES and not SKIPPED_FILES.fullmatch(f)]
@@ -121,7 +114,11 @@ def check_run_folder(folder: Path, label: str) -> None:
     refuse_unknown_files(label, files)
     parent_folder = folder / AUTOENCODER
     for run_folder in (folder, parent_folder) if parent_folder.exists() else (folder,):
-        metadata = read_metadata(run_folder / "run.json", label)
+        metadata: dict[str, Any] = {}
+        with suppress(Error):  # it is damaged
+            metadata = read_json(run_folder / "run.json")
+        if not metadata:
+            raise Error(f"{label} has no readable run.json; ask its author for another copy.")
         if unknown := sorted(metadata.keys() - METADATA_KEYS):
             keys = ", ".join(unknown)
             raise Error(f"The run.json of {label} has the unknown keys {keys}; ask its author.")
@@ -144,13 +141,3 @@ def check_recipe_is_ours(metadata: dict[str, Any], label: str) -> None:
     if metadata.get("recipe") not in [*list_recipes(), DIFFUSERS]:
         recipe = metadata.get("recipe")
         raise Error(f"{label} has the recipe {recipe} of somebody else, whose code is not run.")
-
-
-def read_metadata(path: Path, label: str) -> dict[str, Any]:
-    """Read run.json. Raises: Error if it cannot be read."""
-    try:
-        if metadata := read_json(path):
-            return metadata
-    except Error:
-        pass
-    raise Error(f"{label} has no readable run.json; ask its author for another copy.")

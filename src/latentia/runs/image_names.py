@@ -1,6 +1,7 @@
 """Read images for a run: new ones, or its own by file, key or row number."""
 
 from collections.abc import Iterable
+from itertools import chain
 from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +11,6 @@ from torch import Tensor
 
 from latentia.core.contract import Batch
 from latentia.core.errors import Error
-from latentia.data import Images
 from latentia.data.pages import is_pillow_image
 from latentia.data.preprocess import is_array, read_batch, read_first_page
 from latentia.data.splits import find_row, load_image
@@ -41,27 +41,27 @@ def read_images(
     """
     is_single = isinstance(images, str | Path) or is_array(images) or is_pillow_image(images)
     images = () if images is None else images
-    names: list[str] = []
-    keys: list[str | None] = []
-    pixels: list[Tensor] = []
-    columns: list[dict[str, Tensor]] = []
+    parts, count = [], 0
     for image in images if isinstance(images, Iterable) and not is_single else [images]:
         if isinstance(image, str | Path | Integral):
-            key, (batch, labels) = resolve_image(run, str(image), split_name, data)
-            names.append(str(image))
+            key, (pixels, labels) = resolve_image(run, str(image), split_name, data)
+            parts.append(NamedImages([str(image)], [key], pixels, labels))
         else:
-            key = None
-            preprocessing = Images.from_metadata(run.metadata["images"]).preprocessing
-            batch, labels = read_batch(image, preprocessing)
-            names += [str(len(names) + k) for k in range(len(batch))]
-        keys += [key] * len(batch)
-        pixels.append(batch)
-        columns.append(labels)
-    if not pixels:
+            pixels, labels = read_batch(image, run.stored_images.preprocessing)
+            names = [str(count + k) for k in range(len(pixels))]
+            parts.append(NamedImages(names, [None] * len(names), pixels, labels))
+        count += len(pixels)
+    if not parts:
         raise Error("No image was given; give at least one file, key, row number or array.")
-    common = set.intersection(*(set(each) for each in columns))
+    return join_images(parts)
+
+
+def join_images(parts: Iterable[NamedImages]) -> NamedImages:
+    """Return all images in one, with the labels that all have."""
+    names, keys, pixels, columns = zip(*parts, strict=True)
+    common = set.intersection(*map(set, columns))
     labels = {name: torch.cat([each[name] for each in columns]) for name in common}
-    return NamedImages(names, keys, torch.cat(pixels), labels)
+    return NamedImages([*chain(*names)], [*chain(*keys)], torch.cat(pixels), labels)
 
 
 def require_single(pixels: Tensor) -> None:
@@ -81,8 +81,7 @@ def resolve_image(
     """
     is_number = name.isdecimal()
     if not is_number and (file := Path(name).expanduser()).is_file():
-        opened = Images.from_metadata(run.metadata["images"])
-        return None, read_first_page(str(file), opened.preprocessing)
+        return None, read_first_page(str(file), run.stored_images.preprocessing)
     try:
         images = run.split(split_name if split_name and is_number else "all", data)
     except Error as error:

@@ -81,15 +81,20 @@ def format_labels(run: RunFolder, model: Any, values: Tensor) -> list[str]:
 
 
 def parse_condition(
-    run: RunFolder, model: Model, text: str, n: int | None = None, data: Any = None
-) -> Tensor:
+    run: RunFolder, model: Model, cond: Any, n: int | None = None, data: Any = None
+) -> Tensor | None:
     """Parse --cond for n samples: class names or numbers, taken in turn; or one image.
 
-    The image is a file, or a row number of the test split; `data` holds the images, if not the
-    run's own. Without n there is one label for each name or number.
+    cond: text, or a name, a number or a list of these; None is no condition. The image is a file,
+    or a row number of the test split; `data` holds the images, if not the run's own. Without n
+    there is one label for each name or number.
 
     Raises: Error if the model takes no condition, or not this one.
     """
+    if cond is None:
+        return None
+    is_several = isinstance(cond, Sequence) and not isinstance(cond, str)
+    text = ",".join(map(str, cond)) if is_several else str(cond)
     column: str | None = getattr(model, "column", None)
     if column is None:
         prior = find_learned_prior(run)
@@ -108,12 +113,6 @@ def parse_condition(
             " COLUMN."
         )
     return take_in_turn(parse_classes(text, names), n)
-
-
-def format_condition(cond: Any) -> str:
-    """Return --cond for a condition, or a list of them, as Python takes it."""
-    is_several = isinstance(cond, Sequence) and not isinstance(cond, str)
-    return ",".join(map(str, cond)) if is_several else str(cond)
 
 
 def take_in_turn(values: list, n: int | None) -> Tensor:
