@@ -107,6 +107,16 @@ def test_distances_compare_equals_and_a_perfect_model_is_at_no_distance(run, mon
     assert found["fd_reconstructions"].error > 0
 
 
+def test_the_seed_also_chooses_the_blocks_of_the_kernel_distance(run):
+    """The floor compares the same images by every seed, so that only their blocks differ."""
+    floors = []
+    for seed in (0, 0, 1):
+        e = evaluation(run, n=20)
+        e.seed = seed
+        floors.append(METRICS["kd"].measure(e)[-1].value)
+    assert floors[0] == floors[1] != floors[2]
+
+
 @pytest.mark.parametrize("name", ["fd", "kd"])
 def test_the_floor_is_the_distance_of_as_many_training_images(run, name):
     e = evaluation(run, n=10)

@@ -131,7 +131,8 @@ def measure_frechet_distance(evaluation: Evaluation) -> list[MetricResult]:
 @metric("kd")
 def measure_kernel_distance(evaluation: Evaluation) -> list[MetricResult]:
     """Kernel distance of samples, reconstructions and other real images to the split's images."""
-    return _compare_sets(evaluation, "kd", estimate_kernel_distance)
+    estimate = partial(estimate_kernel_distance, seed=evaluation.seed)
+    return _compare_sets(evaluation, "kd", estimate)
 
 
 def _compare_sets(
