@@ -38,6 +38,8 @@ def pixel_diffusion(
     Flow matching (Lipman et al. 2023, arXiv 2210.02747) or noise prediction (Ho et al. 2020,
     arXiv 2006.11239) with a U-Net. It draws images, and has no latents of an image: for
     coordinates train a VAE.
+    Expect, for MNIST with labels after 16 epochs and 75 minutes of a core: Fréchet distance 1.8
+    (95 % interval 1.2 to 2.4; real images 0.8; n = 1 run): docs/benchmarks/prior.md.
 
     Parameters
     ----------
