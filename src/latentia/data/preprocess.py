@@ -96,7 +96,8 @@ def read_whole(file: Path, preprocessing: Preprocessing) -> np.ndarray:
     try:
         header = read_headers(file, whole)[0]
         whole = replace(whole, height=header.height, width=header.width)
-        image = decode.array_to_unit_range(next(preprocess_image(file, whole)))
+        masks = MaskFolder(whole.mask_folder)
+        image = decode.array_to_unit_range(next(preprocess_image(file, whole, masks=masks)))
     except DecodeError as error:
         raise Error(f"{file} cannot be read ({error}); give another image.") from None
     return np.nan_to_num(image, nan=preprocessing.background)

@@ -121,7 +121,8 @@ def describe_initial_weights(source: RunFolder, model: Model) -> dict[str, str]:
 
 def resolve_options(options: Options) -> dict[str, Any]:
     """Return all options with numbers of Python and absolute paths, as run.json holds them."""
-    values = to_python_numbers(vars(options))
+    options = replace(options, **to_python_numbers(vars(options)))
+    values = {**vars(options)}
     for name in ("track", "exclude", "labels"):
         file = Path(str(values[name])).expanduser()
         if file.is_file() and not file.name.isdecimal():  # a number is a row
