@@ -15,12 +15,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import torch
+from prior import print_quality
 from torch import Tensor
 
 import latentia
 from latentia.data.splits import evenly_spaced_rows
-from latentia.metrics.coverage import prdc
-from latentia.metrics.distribution import estimate_frechet_distance
 from latentia.metrics.label_classifier import get_label_classifier
 
 
@@ -42,10 +41,7 @@ def main() -> None:
     labels, model = chosen.columns[column], run.model
 
     def measure(name: str, samples: Iterable[Tensor], note: str = "") -> None:
-        features = classifier.extract_features(samples)
-        coverage, distance = prdc(real, features), estimate_frechet_distance(real, features)
-        cells = f"{coverage.precision:.3f} | {coverage.recall:.3f} | {coverage.coverage:.3f}"
-        print(f"| {name} | {distance} | {cells} | {note} |", flush=True)
+        print_quality(name, real, classifier.extract_features(samples), note)
 
     print(f"{run.name}: {len(labels):,} samples against {len(test):,} test images")
     print("| guidance | Fréchet distance | precision | recall | coverage | requested label |")

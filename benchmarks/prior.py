@@ -37,6 +37,13 @@ def decode_batches(model: Any, z: Tensor) -> Iterator[Tensor]:
         yield model.decode(batch)
 
 
+def print_quality(name: str, real: Tensor, features: Tensor, note: str = "") -> None:
+    """Print a row of the table: distance to the real images, precision, recall and coverage."""
+    coverage, distance = prdc(real, features), estimate_frechet_distance(real, features)
+    cells = f"{coverage.precision:.3f} | {coverage.recall:.3f} | {coverage.coverage:.3f}"
+    print(f"| {name} | {distance} | {cells} | {note} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run")
@@ -54,12 +61,8 @@ def main() -> None:
     real = classifier.extract_features(batch.image for batch in test.iterate_batches(500))
     n, shape = len(test), model.latent_shape
 
-    def measure_samples(name: str, samples: list[Tensor], note: str = "") -> float:
-        features = classifier.extract_features(samples)
-        coverage, distance = prdc(real, features), estimate_frechet_distance(real, features)
-        cells = f"{coverage.precision:.3f} | {coverage.recall:.3f} | {coverage.coverage:.3f}"
-        print(f"| {name} | {distance} | {cells} | {note} |", flush=True)
-        return distance.value
+    def measure_samples(name: str, samples: list[Tensor], note: str = "") -> None:
+        print_quality(name, real, classifier.extract_features(samples), note)
 
     print(f"{run.name}: {n:,} samples against {n:,} test images")
     print("| prior | Fréchet distance | precision | recall | coverage | requested label, minutes |")
